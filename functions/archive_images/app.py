@@ -1,1 +1,26 @@
-def handler(e,c): return {"env": dict(__import__("os").environ)}
+"""The archive queue: bring a task's images into the bucket."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from fluxgate import events, wiring
+from fluxgate.schemas import ArchiveJob
+from fluxgate.telemetry import entrypoint
+from fluxgate.workflows.archive_images import archive_images
+
+
+def archive(record: SQSRecord) -> None:
+    archive_images(
+        ArchiveJob.model_validate_json(record.body),
+        attempt=events.attempt(record),
+        attempts=wiring.archive_attempts(),
+        images=wiring.images(),
+        tasks=wiring.tasks(),
+    )
+
+
+@entrypoint()
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    return events.each_message(event, archive, context)

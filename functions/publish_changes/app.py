@@ -1,1 +1,19 @@
-def handler(e,c): return {"env": dict(__import__("os").environ)}
+"""The table's stream: hand tasks that have been generated to the archive queue."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from fluxgate import events, wiring
+from fluxgate.telemetry import entrypoint
+from fluxgate.workflows.publish_changes import publish_change
+
+
+def publish(record: DynamoDBRecord) -> None:
+    publish_change(*events.before_and_after(record), archive=wiring.archive_queue())
+
+
+@entrypoint()
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    return events.each_change(event, publish, context)

@@ -1,1 +1,46 @@
-def handler(e,c): return {"env": dict(__import__("os").environ)}
+"""GET /v1/tasks, /v1/tasks/{task_id} and /v1/models: what an owner may see."""
+
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler.openapi.params import Query
+from aws_lambda_powertools.logging import correlation_paths
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from fluxgate import api, wiring
+from fluxgate.schemas import ModelList, PublicStatus, TaskPage, TaskView
+from fluxgate.telemetry import entrypoint
+from fluxgate.workflows import read_tasks
+
+app = api.rest()
+
+
+@app.get("/v1/tasks")
+def list_tasks(
+    status: Annotated[PublicStatus | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Annotated[str | None, Query(max_length=1024)] = None,
+) -> TaskPage:
+    return read_tasks.list_tasks(
+        owner=api.owner(app, wiring.owners()),
+        status=status,
+        limit=limit,
+        cursor=cursor,
+        tasks=wiring.tasks(),
+        images=wiring.images(),
+    )
+
+
+@app.get("/v1/tasks/<task_id>")
+def read_task(task_id: str) -> TaskView:
+    return read_tasks.read_task(
+        task_id, owner=api.owner(app, wiring.owners()), tasks=wiring.tasks(), images=wiring.images()
+    )
+
+
+@app.get("/v1/models")
+def list_models() -> ModelList:
+    return read_tasks.list_models()
+
+
+@entrypoint(correlation_paths.API_GATEWAY_REST)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    return app.resolve(event, context)

@@ -1,0 +1,1 @@
+"""fluxgate: image generation with Flux models, in your own AWS account."""

@@ -1,0 +1,161 @@
+"""The resolvers, the error → HTTP table, and who the caller is."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler import (
+    APIGatewayHttpResolver,
+    APIGatewayRestResolver,
+    Response,
+)
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.openapi.exceptions import (
+    RequestUnsupportedContentType,
+    RequestValidationError,
+)
+
+from fluxgate import errors
+from fluxgate.schemas import TaskView
+from fluxgate.settings import OwnerSettings
+from fluxgate.telemetry import logger
+
+Resolver = APIGatewayRestResolver | APIGatewayHttpResolver
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_CALLBACK_BYTES = 5 * 1024 * 1024  # the vendor repeats the prompt for each image; a Lambda event ends at 6 MB
+
+# Error, status, code, title detail. The most special class of an error decides. What is not here fails the invocation.
+TABLE: dict[type[Exception], tuple[HTTPStatus, str, str]] = {
+    errors.InvalidRequest: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", "Some fields are not acceptable."),
+    errors.MalformedBody: (HTTPStatus.BAD_REQUEST, "malformed_body", "The body is not a JSON object."),
+    errors.BodyTooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body is too large."),
+    errors.UnsupportedMediaType: (
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "Send JSON, with the header Content-Type: application/json.",
+    ),
+    errors.NotAuthenticated: (HTTPStatus.FORBIDDEN, "no_api_key", "The request carries no API key."),
+    errors.TaskNotFound: (HTTPStatus.NOT_FOUND, "task_not_found", "There is no such task."),
+    errors.CallbackRefused: (HTTPStatus.NOT_FOUND, "callback_not_found", "There is nothing to call back here."),
+    errors.StorageUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "storage_unavailable", "Try again later."),
+    errors.CredentialsUnavailable: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "credentials_unavailable",
+        "The service cannot read its credentials. Nothing was submitted. Try again later.",
+    ),
+    NotFoundError: (HTTPStatus.NOT_FOUND, "route_not_found", "There is no such route."),
+}
+
+
+def rest() -> APIGatewayRestResolver:
+    """For the REST API: requests and answers are validated by the handlers' type hints."""
+    app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=_json_body)
+    app.use(middlewares=[_only_json])
+    _add_error_handlers(app)
+    _add_validation_handlers(app)
+    return app
+
+
+def http() -> APIGatewayHttpResolver:
+    """For the callback API, whose bodies are the provider's."""
+    app = APIGatewayHttpResolver()
+    _add_error_handlers(app)
+    return app
+
+
+def owner(app: APIGatewayRestResolver, known: OwnerSettings) -> str:
+    """The name that the settings give to the caller's API key, else the key's id.
+
+    Raises NotAuthenticated where there is neither a key nor a local owner.
+    """
+    key_id = app.current_event.request_context.identity.api_key_id
+    if key_id:
+        return known.owner_aliases.get(key_id, key_id)
+    if known.local_owner:
+        return known.local_owner
+    raise errors.NotAuthenticated
+
+
+def accepted(view: TaskView) -> Response[TaskView]:
+    """202 with the task. The location is relative, for the API lives under its stage."""
+    return Response(HTTPStatus.ACCEPTED, body=view, headers={"Location": f"../tasks/{view.task_id}"})
+
+
+def callback_body(app: APIGatewayHttpResolver) -> bytes:
+    """The bytes of a callback. Raises BodyTooLarge, or MalformedBody where there are none."""
+    event = app.current_event
+    body = event.body or ""
+    if len(body) > MAX_CALLBACK_BYTES:
+        raise errors.BodyTooLarge([("", f"The body may have at most {MAX_CALLBACK_BYTES} bytes.")])
+    try:
+        return base64.b64decode(body, validate=True) if event.is_base64_encoded else body.encode()
+    except ValueError:
+        raise errors.MalformedBody([("", "The body cannot be decoded.")]) from None
+
+
+def _json_body(body: str) -> Any:
+    if len(body.encode()) > MAX_BODY_BYTES:
+        raise errors.BodyTooLarge([("", f"The body may have at most {MAX_BODY_BYTES} bytes.")])
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise errors.MalformedBody([("", "The body is not valid JSON.")]) from None
+
+
+def _only_json(app: APIGatewayRestResolver, next_middleware: Callable[..., Response[Any]]) -> Response[Any]:
+    """Powertools would also take forms."""
+    content_type = app.current_event.headers.get("content-type", "application/json")
+    if app.current_event.body and not content_type.lower().startswith("application/json"):
+        raise errors.UnsupportedMediaType([])
+    return next_middleware(app)
+
+
+def _add_error_handlers(app: Resolver) -> None:
+    for kind, (status, code, detail) in TABLE.items():
+
+        def answer(
+            error: Exception, status: HTTPStatus = status, code: str = code, detail: str = detail
+        ) -> Response[str]:
+            return _problem(app, status, code, detail, getattr(error, "errors", []))
+
+        app.exception_handler(kind)(answer)
+
+
+def _add_validation_handlers(app: APIGatewayRestResolver) -> None:
+    def invalid(error: RequestValidationError) -> Response[str]:
+        faults = [(_field(fault["loc"]), fault["msg"]) for fault in error.errors()]
+        return _problem(app, *TABLE[errors.InvalidRequest], faults)
+
+    def not_json(_: RequestUnsupportedContentType) -> Response[str]:
+        return _problem(app, *TABLE[errors.UnsupportedMediaType], [])
+
+    def not_text(_: UnicodeDecodeError) -> Response[str]:
+        return _problem(app, *TABLE[errors.MalformedBody], [])
+
+    app.exception_handler(RequestValidationError)(invalid)
+    app.exception_handler(RequestUnsupportedContentType)(not_json)
+    app.exception_handler(UnicodeDecodeError)(not_text)
+
+
+def _field(location: tuple[str | int, ...]) -> str:
+    return ".".join(str(part) for part in location[1:] if part != "[key]")
+
+
+def _problem(app: Resolver, status: HTTPStatus, code: str, detail: str, faults: list[tuple[str, str]]) -> Response[str]:
+    """RFC 9457. Logs the code and the names of the fields, never what they held."""
+    logger.info("Request refused", extra={"status": status, "code": code, "fields": [field for field, _ in faults]})
+    body = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "errors": [{"field": field, "message": message} for field, message in faults],
+        "request_id": app.current_event.request_context.request_id,
+    }
+    return Response(status, content_type="application/problem+json", body=json.dumps(body))

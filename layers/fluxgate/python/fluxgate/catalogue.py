@@ -1,0 +1,124 @@
+"""Models, sizes and defaults: data, and the two rules for sizes."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Action = Literal["generate", "edit"]
+
+MAX_COUNT = 4  # the vendor documents no limit; its own page offers 1 to 4
+
+_TWO_NUMBERS = re.compile(r"\s*(\d{1,6})\s*([x:*/\u00d7])\s*(\d{1,6})\s*", re.IGNORECASE)
+
+
+def _two_numbers(text: str) -> tuple[int, int, bool] | None:
+    """Two positive numbers and whether they are written as a ratio; None where the text holds no such thing."""
+    match = _TWO_NUMBERS.fullmatch(text)
+    if not match or not int(match[1]) or not int(match[3]):
+        return None
+    return int(match[1]), int(match[3]), match[2] in ":/"
+
+
+class SizeRule(Protocol):
+    """What a model takes as `size`."""
+
+    @property
+    def default(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    def accepts(self, size: str) -> bool: ...
+    def nearest(self, text: str) -> str:
+        """The valid size that comes closest to what was meant; the default where that cannot be told."""
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """`WxH`, both sides between `minimum` and `maximum` and multiples of `step`."""
+
+    minimum: int
+    maximum: int
+    step: int = 32
+    default: str = "1024x1024"
+
+    @property
+    def description(self) -> str:
+        return f"WIDTHxHEIGHT, both from {self.minimum} to {self.maximum} and multiples of {self.step}"
+
+    def accepts(self, size: str) -> bool:
+        match = re.fullmatch(r"([1-9][0-9]{1,3})x([1-9][0-9]{1,3})", size)
+        sides = [int(side) for side in match.groups()] if match else []
+        return bool(sides) and all(self.minimum <= side <= self.maximum and side % self.step == 0 for side in sides)
+
+    def nearest(self, text: str) -> str:
+        numbers = _two_numbers(text)
+        if not numbers:
+            return self.default
+        width, height, is_ratio = numbers
+        scale = math.sqrt(1024 * 1024 / (width * height)) if is_ratio else 1
+        return f"{self._side(width * scale)}x{self._side(height * scale)}"
+
+    def _side(self, length: float) -> int:
+        return min(max(round(length / self.step) * self.step, self.minimum), self.maximum)
+
+
+@dataclass(frozen=True)
+class Ratios:
+    """One of the listed aspect ratios."""
+
+    values: tuple[str, ...]
+    default: str = "1:1"
+
+    @property
+    def description(self) -> str:
+        return f"an aspect ratio, one of {', '.join(self.values)}"
+
+    def accepts(self, size: str) -> bool:
+        return size in self.values
+
+    def nearest(self, text: str) -> str:
+        numbers = _two_numbers(text)
+        if not numbers:
+            return self.default
+        wanted = math.log(numbers[0] / numbers[1])
+        return min(self.values, key=lambda value: abs(_log_ratio(value) - wanted))
+
+
+def _log_ratio(value: str) -> float:
+    width, height = value.split(":")
+    return math.log(int(width) / int(height))
+
+
+@dataclass(frozen=True)
+class Model:
+    name: str
+    description: str
+    sizes: SizeRule
+
+
+FLUX_1_PIXELS = Pixels(minimum=256, maximum=1440)
+FLUX_2_PIXELS = Pixels(minimum=64, maximum=2048)
+RATIOS = Ratios(("1:1", "16:9", "9:16", "4:3", "3:2", "2:3", "4:5", "5:4", "3:4", "21:9", "9:21"))
+
+# The first six and their descriptions are the user's specification; the others are those that the vendor lists besides.
+MODELS: dict[str, Model] = {
+    model.name: model
+    for model in (
+        Model("flux-dev", "Fast development model, good balance of speed and quality", FLUX_1_PIXELS),
+        Model("flux-pro", "Higher quality production model", FLUX_1_PIXELS),
+        Model("flux-pro-1.1", "Improved production model with better prompt following", FLUX_1_PIXELS),
+        Model("flux-pro-1.1-ultra", "Highest quality, supports aspect ratios instead of pixel sizes", RATIOS),
+        Model("flux-kontext-pro", "Context-aware model for editing and style transfer", RATIOS),
+        Model("flux-kontext-max", "Maximum context model for complex editing tasks", RATIOS),
+        Model("flux-2-flex", "FLUX.2, tuned for control over detail and typography", FLUX_2_PIXELS),
+        Model("flux-2-pro", "FLUX.2, production quality", FLUX_2_PIXELS),
+        Model("flux-2-max", "FLUX.2, highest quality", FLUX_2_PIXELS),
+        Model("flux-2-klein", "FLUX.2, smallest and fastest", FLUX_2_PIXELS),
+    )
+}
+
+# The vendor's guide names only the kontext models for edits, its tool lets any model edit: so every model may, and a
+# refusal of the provider reaches the client.
+DEFAULT_MODEL: dict[Action, str] = {"generate": "flux-dev", "edit": "flux-kontext-pro"}

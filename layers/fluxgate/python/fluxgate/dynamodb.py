@@ -1,0 +1,132 @@
+"""One DynamoDB table in Python's own values: how they become items and expressions, and what its errors mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.conditions import Attr, ConditionBase, ConditionExpressionBuilder
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from fluxgate.errors import StorageUnavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+__all__ = ["Attr", "ConditionBase", "ConditionFailed", "Item", "Table"]
+
+_serializer, _deserializer = TypeSerializer(), TypeDeserializer()
+
+Item = dict[str, Any]
+
+
+class ConditionFailed(Exception):
+    """A write was refused. `item` is what is stored; empty where nothing is."""
+
+    def __init__(self, item: Item) -> None:
+        super().__init__()
+        self.item = item
+
+
+class Table:
+    """Every method is one call. Raises StorageUnavailable where DynamoDB did not answer, throttled or refused the call:
+    whether a write happened is then unknown."""
+
+    def __init__(self, client: DynamoDBClient, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def put(self, item: Mapping[str, Any], condition: ConditionBase) -> None:
+        """Raises ConditionFailed."""
+        with _errors():
+            self._client.put_item(
+                TableName=self._name,
+                Item=_pack(item),
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **_expressions(ConditionExpression=condition),
+            )
+
+    def update(self, key: Mapping[str, Any], changes: Mapping[str, Any], condition: ConditionBase) -> Item:
+        """Set the attributes in `changes`, remove those that are None there. Returns the new item.
+
+        Raises ConditionFailed.
+        """
+        request = _expressions(ConditionExpression=condition)
+        names = {f"#u{n}": name for n, name in enumerate(changes)}
+        values = {f":u{n}": value for n, value in enumerate(changes.values()) if value is not None}
+        kept = [f"#u{n} = :u{n}" for n, value in enumerate(changes.values()) if value is not None]
+        gone = [f"#u{n}" for n, value in enumerate(changes.values()) if value is None]
+        clauses = [f"{verb} {', '.join(parts)}" for verb, parts in (("SET", kept), ("REMOVE", gone)) if parts]
+        request["ExpressionAttributeNames"] |= names
+        request["ExpressionAttributeValues"] |= _pack(values)
+        with _errors():
+            answer = self._client.update_item(
+                TableName=self._name,
+                Key=_pack(key),
+                UpdateExpression=" ".join(clauses),
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **request,
+            )
+        return _unpack(answer["Attributes"])
+
+    def get(self, key: Mapping[str, Any]) -> Item | None:
+        """A consistent read."""
+        with _errors():
+            answer = self._client.get_item(TableName=self._name, Key=_pack(key), ConsistentRead=True)
+        return _unpack(answer["Item"]) if "Item" in answer else None
+
+    def query(
+        self, index: str, where: ConditionBase, only: ConditionBase | None, limit: int, after: Item | None
+    ) -> tuple[list[Item], Item | None]:
+        """Up to `limit` items that `where` finds, the highest sort key first, less those that `only` leaves out; and
+        the key behind which more follow."""
+        request = _expressions(KeyConditionExpression=where, **({"FilterExpression": only} if only else {}))
+        if after:
+            request["ExclusiveStartKey"] = _pack(after)
+        with _errors():
+            answer = self._client.query(
+                TableName=self._name, IndexName=index, ScanIndexForward=False, Limit=limit, **request
+            )
+        return [_unpack(item) for item in answer["Items"]], _unpack(answer.get("LastEvaluatedKey", {})) or None
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+            item: Any = error.response.get("Item", {})
+            raise ConditionFailed(_unpack(item)) from None
+        raise StorageUnavailable(error.response["Error"]["Code"]) from error
+    except BotoCoreError as error:
+        raise StorageUnavailable(type(error).__name__) from error
+
+
+def _expressions(**conditions: ConditionBase) -> dict[str, Any]:
+    """The request's expressions with their placeholders, which one builder keeps apart."""
+    builder = ConditionExpressionBuilder()
+    request: dict[str, Any] = {}
+    names: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    for parameter, condition in conditions.items():
+        built = builder.build_expression(condition, is_key_condition=parameter == "KeyConditionExpression")
+        request[parameter] = built.condition_expression
+        names |= built.attribute_name_placeholders
+        values |= built.attribute_value_placeholders
+    return request | {"ExpressionAttributeNames": names} | _optional("ExpressionAttributeValues", _pack(values))
+
+
+def _optional(parameter: str, value: dict[str, Any]) -> dict[str, Any]:
+    return {parameter: value} if value else {}
+
+
+def _pack(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _serializer.serialize(value) for name, value in values.items() if value is not None}
+
+
+def _unpack(item: Mapping[str, Any]) -> Item:
+    return {name: _deserializer.deserialize(value) for name, value in item.items()}

@@ -1,0 +1,93 @@
+"""Everything that fluxgate refuses or fails at, as one tree.
+
+FluxgateError
+├── InvalidRequest            the client's request is wrong; names each field
+│   ├── MalformedBody         not JSON at all
+│   ├── BodyTooLarge
+│   └── UnsupportedMediaType
+├── NotAuthenticated          no API key, so no owner
+├── TaskNotFound              unknown, or another owner's
+├── CallbackRefused           unknown task or wrong token: told apart only in the log
+├── MoveRefused               the task's state does not allow the move
+├── StorageUnavailable        the table did not answer, or throttled
+├── CredentialsUnavailable    Secrets Manager did not answer
+├── ImageUnavailable          one image cannot be fetched, now or ever
+├── ArchiveIncomplete         some images of a task are missing and will be tried again
+└── SettingsInvalid           the environment lacks a variable or holds a wrong one
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fluxgate.tasks import Status, Task
+
+
+class FluxgateError(Exception):
+    """Base of every error that fluxgate raises on purpose."""
+
+
+class InvalidRequest(FluxgateError):
+    """The request is refused. `errors` holds (field, message) pairs; the empty field is the request as a whole."""
+
+    def __init__(self, errors: list[tuple[str, str]]) -> None:
+        super().__init__(", ".join(field for field, _ in errors))
+        self.errors = errors
+
+
+class MalformedBody(InvalidRequest):
+    """The body is not what its content type says."""
+
+
+class BodyTooLarge(InvalidRequest):
+    """The body exceeds the route's limit."""
+
+
+class UnsupportedMediaType(InvalidRequest):
+    """The body is not JSON."""
+
+
+class NotAuthenticated(FluxgateError):
+    """The request carries no API key id."""
+
+
+class TaskNotFound(FluxgateError):
+    """There is no such task for this owner."""
+
+
+class CallbackRefused(FluxgateError):
+    """The callback's task is unknown or its token is wrong."""
+
+
+class MoveRefused(FluxgateError):
+    """The task is not in a state from which `to` may be reached. `task` is what is stored."""
+
+    def __init__(self, task: Task, to: Status) -> None:
+        super().__init__(f"{task.status} -> {to}")
+        self.task = task
+        self.to = to
+
+
+class StorageUnavailable(FluxgateError):
+    """DynamoDB did not carry out a call; whether a write happened is unknown."""
+
+
+class CredentialsUnavailable(FluxgateError):
+    """A secret could not be read."""
+
+
+class ImageUnavailable(FluxgateError):
+    """An image could not be fetched. `reason` is a short code that is safe to log."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ArchiveIncomplete(FluxgateError):
+    """Some images could not be fetched in this attempt; another attempt follows."""
+
+
+class SettingsInvalid(FluxgateError):
+    """An environment variable is missing or has a wrong value."""

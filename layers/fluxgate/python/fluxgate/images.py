@@ -1,0 +1,69 @@
+"""Pictures: fetched safely, recognised by their bytes, stored in the bucket, lent out by presigned URLs."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from typing import IO, TYPE_CHECKING
+
+import imagesize
+
+from fluxgate.errors import ImageUnavailable
+from fluxgate.outbound import download
+from fluxgate.tasks import Image
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+MAX_BYTES = 50 * 1024 * 1024
+IN_MEMORY_BYTES = 16 * 1024 * 1024  # beyond it a picture waits on the function's disk
+URL_SECONDS = 3600
+
+
+class ImageStore:
+    def __init__(self, s3: S3Client, bucket: str, *, allow_local: bool = False) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._allow_local = allow_local
+
+    def archive(self, image: Image, prefix: str, seconds: float) -> Image:
+        """Copy one image from the provider to `{prefix}.{extension}`: one put, which a repetition overwrites.
+
+        Raises ImageUnavailable where it cannot be fetched within `seconds` or is no picture.
+        """
+        with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as file:
+            download(image.source_url, file, max_bytes=MAX_BYTES, seconds=seconds, allow_local=self._allow_local)
+            size = file.tell()
+            extension, content_type = _recognise(file)
+            width, height = _dimensions(file)
+            file.seek(0)
+            key = f"{prefix}.{extension}"
+            self._s3.put_object(Bucket=self._bucket, Key=key, Body=file, ContentType=content_type, ContentLength=size)
+        return replace(image, key=key, content_type=content_type, width=width, height=height, bytes=size)
+
+    def url(self, key: str) -> str:
+        """A presigned URL, good for URL_SECONDS at most: it ends with the credentials that signed it."""
+        return self._s3.generate_presigned_url(
+            "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=URL_SECONDS
+        )
+
+
+def _recognise(file: IO[bytes]) -> tuple[str, str]:
+    """Extension and content type by the first bytes, whatever the header said."""
+    file.seek(0)
+    head = file.read(12)
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png", "image/png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpg", "image/jpeg"
+    if head.startswith(b"RIFF") and head[8:] == b"WEBP":
+        return "webp", "image/webp"
+    raise ImageUnavailable("not_an_image")
+
+
+def _dimensions(file: IO[bytes]) -> tuple[int, int]:
+    file.seek(0)
+    width, height = imagesize.get(file)
+    if width <= 0 or height <= 0:
+        raise ImageUnavailable("not_an_image")
+    return width, height

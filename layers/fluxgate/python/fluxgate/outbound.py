@@ -1,0 +1,157 @@
+"""Every HTTP request that leaves fluxgate: deadlines, limits, addresses, and what an error proves about sending."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3.exceptions
+from requests_hardened import Config, HTTPSession
+from requests_hardened.ip_filter import InvalidIPAddress
+
+from fluxgate.errors import ImageUnavailable
+from fluxgate.telemetry import tracer
+
+CONNECT_SECONDS = 3.05
+PROVIDER_SECONDS = 18.0  # with the connect time and the two writes it stays below the gateway's 29 seconds
+PROVIDER_ANSWER_BYTES = 1024 * 1024
+# A Lambda is frozen between calls: what was kept alive longer than this may be dead, and a reset on a dead connection
+# cannot be told from a reset after sending.
+KEEP_ALIVE_SECONDS = 5.0
+CHUNK_BYTES = 64 * 1024
+
+DOWNLOAD_STALL_SECONDS = 10.0  # without a single byte
+
+# Names that no public server has (RFC 6761, RFC 6762, RFC 8375, and ICANN's reservation of .internal).
+NEVER_PUBLIC = (".localhost", ".local", ".internal", ".home.arpa", ".invalid", ".test", ".onion")
+
+
+class NotSent(Exception):
+    """The connection could not be made: nothing has left this machine."""
+
+
+class AnswerLost(Exception):
+    """The request may have arrived; what became of it is unknown. The message is safe to log."""
+
+
+class ProviderSession:
+    """Posts JSON to one provider, once, over a connection that is kept alive only while it is surely alive."""
+
+    def __init__(self, seconds: float = PROVIDER_SECONDS) -> None:
+        self._session = requests.Session()  # noqa: TID251 - the one place
+        self._session.trust_env = False  # a .netrc or a proxy variable must not meet the provider's token
+        self._seconds = seconds
+        self._used_at = 0.0
+
+    def post(self, url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """The status and body of the answer. Raises NotSent or AnswerLost; never repeats and follows no redirect."""
+        if time.monotonic() - self._used_at > KEEP_ALIVE_SECONDS:
+            self._session.close()
+        try:
+            with _traced(url):
+                return self._post(url, body, headers)
+        finally:
+            self._used_at = time.monotonic()
+
+    def _post(self, url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[int, bytes]:
+        timeout = (CONNECT_SECONDS, self._seconds)
+        deadline = time.monotonic() + self._seconds
+        try:
+            with self._session.post(
+                url, json=body, headers=headers, timeout=timeout, allow_redirects=False, stream=True
+            ) as answer:
+                return answer.status_code, b"".join(_chunks(answer, PROVIDER_ANSWER_BYTES, deadline))
+        except (_TooLarge, _TooSlow) as error:
+            raise AnswerLost(error.reason) from None
+        except requests.RequestException as error:
+            outcome = NotSent if _before_sending(error) else AnswerLost
+            raise outcome(type(error).__name__) from None
+
+
+def download(url: str, into: IO[bytes], *, max_bytes: int, seconds: float, allow_local: bool) -> None:
+    """Write what `url` gives to `into`. Only https and public addresses, checked on the address that is then connected
+    to, and no redirects; `allow_local` (on a laptop) lifts the first two.
+
+    Raises ImageUnavailable.
+    """
+    if not allow_local and urlsplit(url).scheme != "https":
+        raise ImageUnavailable("not_https")
+    config = Config(
+        ip_filter_enable=not allow_local,
+        ip_filter_allow_loopback_ips=False,
+        never_redirect=True,
+        default_timeout=(CONNECT_SECONDS, min(seconds, DOWNLOAD_STALL_SECONDS)),
+        user_agent_override="fluxgate",
+    )
+    with _traced(url), HTTPSession(config) as session:
+        session.trust_env = False
+        try:
+            _save(session, url, into, max_bytes, time.monotonic() + seconds)
+        except (_TooLarge, _TooSlow) as error:
+            raise ImageUnavailable(error.reason) from None
+        except InvalidIPAddress:
+            raise ImageUnavailable("address_not_public") from None
+        except (requests.RequestException, ValueError) as error:  # ValueError: a host name that cannot be encoded
+            raise ImageUnavailable(type(error).__name__) from None
+
+
+def _save(session: HTTPSession, url: str, into: IO[bytes], max_bytes: int, deadline: float) -> None:
+    with session.get(url, stream=True, headers={"Accept-Encoding": "identity"}) as answer:
+        if answer.status_code != HTTPStatus.OK:
+            raise ImageUnavailable(f"http_{answer.status_code}")
+        for chunk in _chunks(answer, max_bytes, deadline):
+            into.write(chunk)
+
+
+def is_public_host(host: str) -> bool:
+    """Whether a host name or address looks like one on the internet. The address itself is checked when connecting."""
+    name = host.strip("[]").rstrip(".").lower()
+    try:
+        return ipaddress.ip_address(name).is_global
+    except ValueError:
+        last = name.rpartition(".")[2]
+        return "." in name and not last.isdigit() and not name.endswith(NEVER_PUBLIC)
+
+
+class _TooLarge(Exception):
+    reason = "too_large"
+
+
+class _TooSlow(Exception):
+    reason = "too_slow"
+
+
+def _chunks(answer: requests.Response, max_bytes: int, deadline: float) -> Iterator[bytes]:
+    received = 0
+    for chunk in answer.iter_content(CHUNK_BYTES):
+        received += len(chunk)
+        if received > max_bytes:
+            raise _TooLarge
+        if time.monotonic() > deadline:
+            raise _TooSlow
+        yield chunk
+
+
+def _before_sending(error: requests.RequestException) -> bool:
+    """Whether the error belongs to the connect phase. requests.ConnectionError alone does not tell: it also covers
+    connections that broke after sending."""
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.InvalidURL):
+        return True
+    cause = error.args[0] if error.args else None
+    reason = getattr(cause, "reason", cause)
+    if isinstance(reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError):
+        return True
+    return isinstance(reason, urllib3.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(reason)
+
+
+@contextmanager
+def _traced(url: str) -> Iterator[None]:
+    """A subsegment with the host alone: paths and queries of such URLs carry tokens."""
+    with tracer.provider.in_subsegment(name=urlsplit(url).hostname or "invalid-host", namespace="remote"):
+        yield

@@ -1,0 +1,261 @@
+"""The wire: requests as clients send them, views as they get them, and the job on the archive queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from fluxgate.catalogue import DEFAULT_MODEL, MAX_COUNT, MODELS, Action, Model
+from fluxgate.outbound import is_public_host
+from fluxgate.settings import url_settings
+from fluxgate.tasks import Image, Status, Task
+
+MAX_PROMPT = 4000
+MAX_URL = 2048
+MAX_METADATA = 16
+
+
+def _refuse(code: str, message: str) -> PydanticCustomError:
+    # The message goes through str.format: a client's own braces must not.
+    return PydanticCustomError(code, "{message}", {"message": message})
+
+
+_http_url = TypeAdapter(HttpUrl)
+
+
+def _public_url(text: str) -> str:
+    """The URL in its normal form, in which other spellings of an address (decimal, octal, hexadecimal) have become the
+    usual one."""
+    allow_local = url_settings().allow_local_urls
+    try:
+        url = _http_url.validate_python(text)
+    except ValidationError as error:
+        raise _refuse("url_invalid", "Give a URL that begins with https://.") from error
+    if url.scheme != "https" and not allow_local:
+        raise _refuse("url_not_https", "Give a URL that begins with https://.")
+    if url.username or url.password:
+        raise _refuse("url_credentials", "Give a URL without a user name or password.")
+    if not allow_local and not is_public_host(url.host or ""):
+        raise _refuse("url_not_public", "Give a URL whose host is on the public internet.")
+    return str(url)
+
+
+def _known_model(name: str) -> str:
+    if name not in MODELS:
+        raise _refuse("model_unknown", f"Unknown model. Use one of: {', '.join(MODELS)}.")
+    return name
+
+
+Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT)]
+PublicUrl = Annotated[str, StringConstraints(max_length=MAX_URL), AfterValidator(_public_url)]
+ModelName = Annotated[str, AfterValidator(_known_model)]
+MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+MetadataValue = Annotated[str, StringConstraints(max_length=256)]
+
+
+class ImageRequest(BaseModel):
+    """What both requests share. A null counts as an absent field; unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    prompt: Prompt
+    model: ModelName = Field(validate_default=True)
+    size: str = Field(default="", validate_default=True)
+    callback_url: PublicUrl | None = None
+    metadata: dict[MetadataKey, MetadataValue] = Field(default={}, max_length=MAX_METADATA)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {name: value for name, value in data.items() if value is not None or name not in cls.model_fields}
+
+    @field_validator("size")
+    @classmethod
+    def _size_of_the_model(cls, size: str, info: ValidationInfo) -> str:
+        model = MODELS.get(info.data.get("model", ""))
+        if model is None:  # the model is refused; a size that no model takes is refused beside it
+            if size and not any(model.sizes.accepts(size) for model in MODELS.values()):
+                raise _refuse("size_invalid", "Not a size of any model. See GET /v1/models.")
+            return size
+        if not size:
+            return model.sizes.default
+        if not model.sizes.accepts(size):
+            nearest = model.sizes.nearest(size)
+            raise _refuse("size_invalid", f"{model.name} takes {model.sizes.description}. The nearest is {nearest}.")
+        return size
+
+
+class GenerateRequest(ImageRequest):
+    """`POST /v1/images/generations`"""
+
+    model: ModelName = Field(default=DEFAULT_MODEL["generate"], validate_default=True)
+    count: Annotated[int, Field(strict=True, ge=1, le=MAX_COUNT)] = 1
+
+    @property
+    def action(self) -> Action:
+        return "generate"
+
+
+class EditRequest(ImageRequest):
+    """`POST /v1/images/edits`"""
+
+    image_url: PublicUrl
+    model: ModelName = Field(default=DEFAULT_MODEL["edit"], validate_default=True)
+
+    @property
+    def action(self) -> Action:
+        return "edit"
+
+
+class PublicStatus(StrEnum):
+    """The five words that clients see."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+    @classmethod
+    def of(cls, status: Status) -> PublicStatus:
+        return cls.PROCESSING if status in _PROCESSING else cls(status.value)
+
+    @property
+    def statuses(self) -> frozenset[Status]:
+        """The states behind the word."""
+        return _PROCESSING if self is PublicStatus.PROCESSING else frozenset({Status(self.value)})
+
+
+_PROCESSING = frozenset({Status.SUBMITTING, Status.SUBMITTED, Status.GENERATED})
+
+
+class ImageView(BaseModel):
+    url: str = Field(description="Presigned, good for an hour at most; the provider's own where archived is false")
+    seed: int | None
+    content_type: str | None
+    width: int | None
+    height: int | None
+    bytes: int | None
+    archived: bool = Field(description="Whether the image is in our bucket")
+
+    @classmethod
+    def of(cls, image: Image, presign: Callable[[str], str]) -> Self:
+        return cls(
+            url=presign(image.key) if image.key else image.source_url,
+            seed=image.seed,
+            content_type=image.content_type,
+            width=image.width,
+            height=image.height,
+            bytes=image.bytes,
+            archived=image.key is not None,
+        )
+
+
+class ErrorView(BaseModel):
+    code: str
+    message: str
+
+
+class TaskView(BaseModel):
+    """A task as its owner sees it."""
+
+    task_id: str
+    status: PublicStatus
+    action: Action
+    model: str
+    prompt: str
+    size: str
+    count: int
+    images: list[ImageView]
+    error: ErrorView | None
+    metadata: dict[str, str]
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, task: Task, presign: Callable[[str], str] | None = None) -> Self:
+        """Images are shown once the task has succeeded: before that their URLs are the provider's and may die."""
+        shown = task.images if presign and task.status is Status.SUCCEEDED else ()
+        return cls(
+            task_id=task.task_id,
+            status=PublicStatus.of(task.status),
+            action=task.action,
+            model=task.model,
+            prompt=task.prompt,
+            size=task.size,
+            count=task.count,
+            images=[ImageView.of(image, presign) for image in shown] if presign else [],
+            error=ErrorView(code=task.error.code, message=task.error.message) if task.error else None,
+            metadata=task.metadata,
+            created_at=task.created_at,
+            updated_at=task.updated_at,
+            expires_at=task.expires_at,
+        )
+
+
+class TaskPage(BaseModel):
+    tasks: list[TaskView]
+    cursor: str | None = Field(description="For the next page; null on the last")
+
+
+class ModelView(BaseModel):
+    name: str
+    description: str
+    actions: list[Action]
+    size: str = Field(description="What the model takes as size, in words")
+    default_size: str
+    default_for: list[Action]
+
+    @classmethod
+    def of(cls, model: Model) -> Self:
+        return cls(
+            name=model.name,
+            description=model.description,
+            actions=["generate", "edit"],
+            size=model.sizes.description,
+            default_size=model.sizes.default,
+            default_for=[action for action, name in DEFAULT_MODEL.items() if name == model.name],
+        )
+
+
+class ModelList(BaseModel):
+    models: list[ModelView]
+    max_count: int
+    max_prompt: int
+
+
+class SourceImage(BaseModel):
+    url: str
+    seed: int | None = None
+
+
+class ArchiveJob(BaseModel):
+    """A message on the archive queue: all that the archive needs, so that it reads nothing."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    type: Literal["archive"] = "archive"
+    task_id: str
+    owner: str
+    generated_at: datetime
+    images: tuple[SourceImage, ...]

@@ -1,0 +1,77 @@
+"""The environment: the only module that reads it, one small class per adapter."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Annotated, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from fluxgate.errors import SettingsInvalid
+
+
+class Settings(BaseModel):
+    """A field `some_name` is read from the variable `SOME_NAME`. An empty variable counts as absent: `sam local` passes
+    those that the template declares without a value."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Raises SettingsInvalid, which names the variables and never their values."""
+        values = {name: value for name in cls.model_fields if (value := os.environ.get(name.upper()))}  # noqa: TID251
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            faults = [f"{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors(include_input=False)]
+            raise SettingsInvalid("; ".join(faults)) from None
+
+
+class TableSettings(Settings):
+    tasks_table: str
+
+
+class RetentionSettings(Settings):
+    retention_days: int = Field(ge=1)
+
+
+class ProviderSettings(Settings):
+    flux_api_url: str
+    flux_api_token_secret_arn: str
+    callback_base_url: str
+
+
+class BucketSettings(Settings):
+    images_bucket: str
+
+
+class ArchiveSettings(Settings):
+    archive_attempts: int = Field(ge=1)
+    """Attempts at a task's images after which the missing ones are given up."""
+
+
+class ArchiveQueueSettings(Settings):
+    archive_queue_url: str
+
+
+def _pairs(text: object) -> object:
+    return dict(pair.split("=", 1) for pair in text.split(",")) if isinstance(text, str) else text
+
+
+class OwnerSettings(Settings):
+    owner_aliases: Annotated[dict[str, str], BeforeValidator(_pairs)] = {}
+    """Owner names by API key id."""
+    local_owner: str | None = None
+    """The owner where no gateway gives an API key id: under `sam local` only."""
+
+
+class UrlSettings(Settings):
+    allow_local_urls: bool = False
+    """Whether plain http and private addresses are accepted: on a laptop only."""
+
+
+@cache
+def url_settings() -> UrlSettings:
+    """Read once: the validation of requests, which has no other way to it, asks for every URL."""
+    return UrlSettings.from_environment()

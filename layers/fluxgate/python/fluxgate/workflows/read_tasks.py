@@ -1,0 +1,58 @@
+"""What an owner may see of the tasks."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+
+from fluxgate.catalogue import MAX_COUNT, MODELS
+from fluxgate.dynamodb import Item
+from fluxgate.errors import InvalidRequest
+from fluxgate.images import ImageStore
+from fluxgate.schemas import MAX_PROMPT, ModelList, ModelView, PublicStatus, TaskPage, TaskView
+from fluxgate.tasks import TaskStore
+from fluxgate.telemetry import about_task
+
+
+def read_task(task_id: str, *, owner: str, tasks: TaskStore, images: ImageStore) -> TaskView:
+    """Raises TaskNotFound."""
+    about_task(task_id)
+    return TaskView.of(tasks.get(task_id, owner), images.url)
+
+
+def list_tasks(
+    *, owner: str, status: PublicStatus | None, limit: int, cursor: str | None, tasks: TaskStore, images: ImageStore
+) -> TaskPage:
+    """Newest first. Raises InvalidRequest for a cursor that is not this owner's."""
+    after = _position(cursor, owner) if cursor else None
+    found, more = tasks.list(owner, status.statuses if status else None, limit, after)
+    return TaskPage(tasks=[TaskView.of(task, images.url) for task in found], cursor=_cursor(more) if more else None)
+
+
+def list_models() -> ModelList:
+    return ModelList(
+        models=[ModelView.of(model) for model in MODELS.values()], max_count=MAX_COUNT, max_prompt=MAX_PROMPT
+    )
+
+
+def _cursor(position: Item) -> str:
+    """Where a list goes on. It holds the owner's hash: another owner's cursor is refused, and tells nothing."""
+    parts = [_owner_mark(position["owner"]), position["created_at"], position["task_id"]]
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+
+
+def _position(cursor: str, owner: str) -> Item:
+    try:
+        parts = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        mark, created_at, task_id = (str(part) for part in parts)
+    except (ValueError, TypeError, binascii.Error, RecursionError):
+        mark = ""
+    if mark != _owner_mark(owner):
+        raise InvalidRequest([("cursor", "Not a cursor of yours. Use the one from the page before, or none.")])
+    return {"owner": owner, "created_at": created_at, "task_id": task_id}
+
+
+def _owner_mark(owner: str) -> str:
+    return hashlib.sha256(owner.encode()).hexdigest()[:16]
