@@ -83,7 +83,8 @@ def owner(app: APIGatewayRestResolver, known: OwnerSettings) -> str:
 
 def accepted(view: TaskView) -> Response[TaskView]:
     """202 with the task. The location is relative, for the API lives under its stage."""
-    return Response(HTTPStatus.ACCEPTED, body=view, headers={"Location": f"../tasks/{view.task_id}"})
+    location = {"Location": f"../tasks/{view.task_id}"}
+    return Response(HTTPStatus.ACCEPTED, content_type="application/json", body=view, headers=location)
 
 
 def callback_body(app: APIGatewayHttpResolver) -> bytes:
@@ -109,10 +110,14 @@ def _json_body(body: str) -> Any:
 
 def _only_json(app: APIGatewayRestResolver, next_middleware: Callable[..., Response[Any]]) -> Response[Any]:
     """Powertools would also take forms."""
-    content_type = app.current_event.headers.get("content-type", "application/json")
-    if app.current_event.body and not content_type.lower().startswith("application/json"):
+    if not _is_json(app):
         raise errors.UnsupportedMediaType([])
     return next_middleware(app)
+
+
+def _is_json(app: APIGatewayRestResolver) -> bool:
+    content_type = app.current_event.headers.get("content-type", "application/json")
+    return not app.current_event.body or content_type.lower().startswith("application/json")
 
 
 def _add_error_handlers(app: Resolver) -> None:
@@ -128,6 +133,8 @@ def _add_error_handlers(app: Resolver) -> None:
 
 def _add_validation_handlers(app: APIGatewayRestResolver) -> None:
     def invalid(error: RequestValidationError) -> Response[str]:
+        if not _is_json(app):  # Powertools has read it as a form
+            return _problem(app, *TABLE[errors.UnsupportedMediaType], [])
         faults = [(_field(fault["loc"]), fault["msg"]) for fault in error.errors()]
         return _problem(app, *TABLE[errors.InvalidRequest], faults)
 

@@ -1,0 +1,149 @@
+"""Reading: an owner sees its own tasks, newest first, with URLs that work."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import requests
+
+from fluxgate.tasks import Image, Status, Task
+from local.seeds import SUCCEEDED
+from tests.harness import Answer, Event, Functions, event
+
+TASK = event("read_tasks.good_task")
+LIST = event("read_tasks.good_list")
+
+
+def asked_by(owner: str, event: Event, **query: str) -> Event:
+    event = json.loads(json.dumps(event))
+    event["requestContext"]["identity"]["apiKeyId"] = owner
+    event["queryStringParameters"] = query or None
+    event["multiValueQueryStringParameters"] = {name: [value] for name, value in query.items()} or None
+    return event
+
+
+@pytest.fixture
+def owner(functions: Functions) -> str:
+    """A new owner with twelve tasks, one a second; every third has succeeded."""
+    name = uuid4().hex
+    begin = datetime(2026, 11, 22, tzinfo=UTC)
+    for n in range(12):
+        moment = begin + timedelta(seconds=n)
+        functions.store(
+            Task(
+                task_id=f"{name}-{n:02}", owner=name, status=Status.SUBMITTED if n % 3 else Status.SUCCEEDED,
+                action="generate", model="flux-dev", prompt="a fox", size="1024x1024", count=1, provider="acedata",
+                created_at=moment, updated_at=moment, expires_at=moment,
+                images=() if n % 3 else (Image(source_url="https://cdn/1.png"),),
+            )
+        )  # fmt: skip
+    return name
+
+
+def numbers(answer: Answer) -> list[int]:
+    return [int(task["task_id"][-2:]) for task in answer.body["tasks"]]
+
+
+def test_a_succeeded_task_has_a_url_from_which_the_picture_comes(functions: Functions) -> None:
+    functions.seed()
+    answer = functions.http("read_tasks", TASK)
+    assert (answer.status, answer.body["task_id"], answer.body["status"]) == (200, SUCCEEDED, "succeeded")
+    (image,) = answer.body["images"]
+    assert (image["archived"], image["content_type"], image["width"]) == (True, "image/png", 512)
+    picture = requests.get(image["url"], timeout=10)
+    assert picture.status_code == 200
+    assert len(picture.content) == image["bytes"]
+    assert functions.calls == ["dynamodb:GetItem"]
+
+
+def test_an_unknown_task_and_anothers_task_are_the_same_404(functions: Functions) -> None:
+    functions.seed()
+    unknown = functions.http("read_tasks", event("read_tasks.bad_unknown_task"))
+    anothers = functions.http("read_tasks", asked_by("someone-else", TASK))
+    assert unknown.status == anothers.status == 404
+    assert unknown.body == anothers.body
+    assert unknown.body["code"] == "task_not_found"
+
+
+def test_a_list_is_newest_first_and_goes_on_behind_its_cursor(functions: Functions, owner: str) -> None:
+    first = functions.http("read_tasks", asked_by(owner, LIST, limit="5"))
+    second = functions.http("read_tasks", asked_by(owner, LIST, limit="5", cursor=first.body["cursor"]))
+    third = functions.http("read_tasks", asked_by(owner, LIST, limit="5", cursor=second.body["cursor"]))
+    assert [numbers(page) for page in (first, second, third)] == [[11, 10, 9, 8, 7], [6, 5, 4, 3, 2], [1, 0]]
+    assert third.body["cursor"] is None
+    assert functions.calls == ["dynamodb:Query"] * 3
+
+
+def test_a_page_that_ends_with_the_last_task_has_no_cursor(functions: Functions, owner: str) -> None:
+    page = functions.http("read_tasks", asked_by(owner, LIST, limit="12"))
+    assert (len(page.body["tasks"]), page.body["cursor"]) == (12, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "found"),
+    [("succeeded", [9, 6, 3, 0]), ("processing", [11, 10, 8, 7, 5, 4, 2, 1]), ("failed", []), ("queued", [])],
+)
+def test_a_list_can_be_of_one_status(functions: Functions, owner: str, status: str, found: list[int]) -> None:
+    assert numbers(functions.http("read_tasks", asked_by(owner, LIST, status=status))) == found
+
+
+def test_a_filtered_list_loses_nothing_between_pages(
+    functions: Functions, owner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fluxgate.tasks.FILTERED_PAGE", 2)
+    monkeypatch.setattr("fluxgate.tasks.MAX_PAGES", 2)
+    found: list[int] = []
+    query = {"status": "succeeded", "limit": "2"}
+    for _ in range(20):
+        page = functions.http("read_tasks", asked_by(owner, LIST, **query))
+        found += numbers(page)
+        if not (cursor := page.body["cursor"]):
+            break
+        query["cursor"] = cursor
+    assert found == [9, 6, 3, 0]
+
+
+def test_another_owner_cannot_use_the_cursor(functions: Functions, owner: str) -> None:
+    cursor = functions.http("read_tasks", asked_by(owner, LIST, limit="5")).body["cursor"]
+    answer = functions.http("read_tasks", asked_by("someone-else", LIST, cursor=cursor))
+    assert (answer.status, answer.faults.keys()) == (422, {"cursor"})
+    assert owner not in cursor
+
+
+@pytest.mark.parametrize("cursor", ["x", "%%%", "AAAA", "W10", "bnVsbA", "WyJhIiwiYiJd", "e30", "\u00e9"])
+def test_a_cursor_that_was_made_up_is_refused(functions: Functions, cursor: str) -> None:
+    answer = functions.http("read_tasks", asked_by("local", LIST, cursor=cursor))
+    assert (answer.status, answer.faults.keys()) == (422, {"cursor"})
+
+
+def test_every_bad_query_parameter_is_named(functions: Functions) -> None:
+    answer = functions.http("read_tasks", event("read_tasks.bad_query"))
+    assert answer.status == 422
+    assert answer.faults.keys() == {"status", "limit"}
+    assert "processing" in answer.faults["status"]
+
+
+def test_models_are_listed_with_their_sizes(functions: Functions) -> None:
+    answer = functions.http("read_tasks", event("read_tasks.good_models"))
+    assert answer.status == 200
+    models: dict[str, Any] = {model["name"]: model for model in answer.body["models"]}
+    assert len(models) == 10
+    assert models["flux-dev"] == {
+        "name": "flux-dev",
+        "description": "Fast development model, good balance of speed and quality",
+        "actions": ["generate", "edit"],
+        "size": "WIDTHxHEIGHT, both from 256 to 1440 and multiples of 32",
+        "default_size": "1024x1024",
+        "default_for": ["generate"],
+    }
+    assert "21:9" in models["flux-kontext-pro"]["size"]
+    assert (answer.body["max_count"], answer.body["max_prompt"]) == (4, 4000)
+
+
+def test_an_unknown_route_is_a_problem(functions: Functions) -> None:
+    lost = json.loads(json.dumps(LIST))
+    lost["path"] = lost["resource"] = "/v1/nothing"
+    answer = functions.http("read_tasks", lost)
+    assert (answer.status, answer.body["code"]) == (404, "route_not_found")

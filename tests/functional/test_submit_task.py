@@ -1,0 +1,298 @@
+"""Submitting over HTTP: what is accepted, what the provider is told, what each of its answers becomes."""
+
+import json
+import re
+from typing import Any
+from unittest.mock import ANY
+
+import pytest
+
+from fluxgate.catalogue import MODELS
+from fluxgate.tasks import Status, token_hash
+from local.simulator import Answer, Behaviour, Form, Refusal
+from tests.harness import Functions, event, with_body
+
+GENERATE = event("submit_task.good_generate")
+BODY = json.loads(GENERATE["body"])
+
+
+def test_a_generation_is_accepted_and_submitted_with_exactly_the_vendors_fields(functions: Functions) -> None:
+    answer = functions.http("submit_task", GENERATE)
+    assert answer.status == 202
+    assert answer.body == {
+        "task_id": ANY,
+        "status": "processing",
+        "action": "generate",
+        "model": "flux-dev",
+        "prompt": BODY["prompt"],
+        "size": "512x512",
+        "count": 1,
+        "images": [],
+        "error": None,
+        "metadata": {"campaign": "winter"},
+        "created_at": ANY,
+        "updated_at": ANY,
+        "expires_at": ANY,
+    }
+    task_id = answer.body["task_id"]
+    assert answer.headers["location"] == f"../tasks/{task_id}"
+    assert answer.headers["content-type"] == "application/json"
+    submission = functions.simulator.submissions[-1]
+    assert submission.body == {
+        "action": "generate",
+        "prompt": BODY["prompt"],
+        "model": "flux-dev",
+        "size": "512x512",
+        "count": 1,
+        "callback_url": ANY,
+    }
+    assert submission.headers["authorization"] == "Bearer simulated"
+    task = functions.stored(task_id)
+    assert (task.status, task.provider_task_id, task.owner) == (Status.SUBMITTED, submission.task_id, "local")
+
+
+def test_the_callback_url_holds_a_token_of_which_only_the_hash_is_stored(functions: Functions) -> None:
+    task_id = functions.http("submit_task", GENERATE).body["task_id"]
+    url = functions.simulator.submissions[-1].body["callback_url"]
+    base = re.escape(functions.stack.deployment.functions["submit_task"].environment["CALLBACK_BASE_URL"])
+    match = re.fullmatch(rf"{base}/callbacks/acedata/{task_id}/([\w-]{{43}})", url)
+    assert match
+    assert functions.stored(task_id).callback_tokens == {token_hash(match[1])}
+
+
+def test_an_edit_is_submitted_with_exactly_the_vendors_fields(functions: Functions) -> None:
+    answer = functions.http("submit_task", event("submit_task.good_edit"))
+    assert (answer.status, answer.body["action"], answer.body["count"]) == (202, "edit", 1)
+    assert functions.simulator.submissions[-1].body == {
+        "action": "edit",
+        "prompt": "Make it night",
+        "model": "flux-kontext-pro",
+        "size": "1:1",
+        "image_url": "https://cdn.example.com/images/sample.png",
+        "callback_url": ANY,
+    }
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_provider_takes_every_model_with_its_default_size(functions: Functions, model: str) -> None:
+    answer = functions.http("submit_task", with_body(GENERATE, {"prompt": "a fox", "model": model, "count": 4}))
+    assert answer.status == 202
+    submission = functions.simulator.submissions[-1]
+    assert submission.accepted
+    assert (submission.body["model"], submission.body["size"]) == (model, MODELS[model].sizes.default)
+    assert submission.body["count"] == 4
+
+
+def test_a_submission_is_put_post_update_and_nothing_else(functions: Functions) -> None:
+    functions.invoke("submit_task", GENERATE)
+    assert functions.calls == ["secretsmanager:GetSecretValue", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+    functions.calls.clear()
+    posted = len(functions.simulator.submissions)
+    functions.http("submit_task", GENERATE)
+    assert len(functions.simulator.submissions) == posted + 1
+
+
+def test_a_warm_submission_does_not_read_the_secret_again(functions: Functions) -> None:
+    functions.invoke("submit_task", GENERATE)
+    functions.calls.clear()
+    functions.invoke_warm("submit_task", GENERATE)
+    assert functions.calls == ["dynamodb:PutItem", "dynamodb:UpdateItem"]
+
+
+def test_a_bad_request_names_every_field_and_reaches_neither_table_nor_provider(functions: Functions) -> None:
+    posted = len(functions.simulator.submissions)
+    answer = functions.http("submit_task", event("submit_task.bad_fields"))
+    assert answer.status == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.body == {
+        "type": "about:blank",
+        "title": ANY,
+        "status": 422,
+        "detail": ANY,
+        "code": "invalid_request",
+        "errors": ANY,
+        "request_id": GENERATE["requestContext"]["requestId"],
+    }
+    assert answer.faults.keys() == {"prompt", "size", "count", "seed"}
+    assert "992x992" in answer.faults["size"]
+    assert [call for call in functions.calls if call.startswith("dynamodb")] == []
+    assert len(functions.simulator.submissions) == posted
+
+
+MALFORMED = {
+    "not JSON": (event("submit_task.bad_json"), 400, "malformed_body"),
+    "too deep": (with_body(GENERATE, "[" * 60_000), 400, "malformed_body"),
+    "not an object": (with_body(GENERATE, [1]), 422, "invalid_request"),
+    "empty": (with_body(GENERATE, ""), 422, "invalid_request"),
+    "too large": (with_body(GENERATE, {"prompt": "x" * 70_000}), 413, "body_too_large"),
+    "not text": ({**GENERATE, "body": "/////w==", "isBase64Encoded": True}, 400, "malformed_body"),
+    "a form": (with_body(GENERATE, "prompt=x", Content_Type="application/x-www-form-urlencoded"), 415,
+               "unsupported_media_type"),
+    "text": (with_body(GENERATE, {"prompt": "x"}, Content_Type="text/plain"), 415, "unsupported_media_type"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_malformed_body_is_refused(functions: Functions, name: str) -> None:
+    request, status, code = MALFORMED[name]
+    posted = len(functions.simulator.submissions)
+    answer = functions.http("submit_task", request)
+    assert (answer.status, answer.body["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert len(functions.simulator.submissions) == posted
+
+
+def test_a_body_in_base64_is_read(functions: Functions) -> None:
+    encoded = {**GENERATE, "body": "eyJwcm9tcHQiOiAiYSBmb3gifQ==", "isBase64Encoded": True}
+    assert functions.http("submit_task", encoded).body["prompt"] == "a fox"
+
+
+REFUSALS = [
+    Refusal.of("used_up"),
+    Refusal.of("forbidden"),
+    Refusal.of("invalid_token"),
+    Refusal.of("api_error"),
+    Refusal.of("timeout"),
+    Refusal.of("bad_request", form=Form.FLAGGED),
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.code)
+def test_a_refusal_of_the_provider_fails_the_task_in_its_own_words(functions: Functions, refusal: Refusal) -> None:
+    functions.simulator.behave(Behaviour(refusal=refusal))
+    posted = len(functions.simulator.submissions)
+    answer = functions.http("submit_task", GENERATE)
+    assert (answer.status, answer.body["status"]) == (202, "failed")
+    assert answer.body["error"] == {"code": refusal.code, "message": refusal.message}
+    assert len(functions.simulator.submissions) == posted + 1
+    assert functions.stored(answer.body["task_id"]).status is Status.FAILED
+    assert functions.metrics()["TaskFailed"] == 1
+
+
+NOT_ACCEPTED = [Refusal.of("too_many_requests"), Refusal(429, None, "slow down", Form.STRING)]
+
+
+@pytest.mark.parametrize("refusal", NOT_ACCEPTED)
+def test_too_many_requests_fails_the_task_with_its_reason(functions: Functions, refusal: Refusal) -> None:
+    functions.simulator.behave(Behaviour(refusal=refusal))
+    answer = functions.http("submit_task", GENERATE)
+    assert (answer.status, answer.body["status"]) == (202, "failed")
+    assert answer.body["error"]["code"] == "too_many_requests"
+
+
+def test_no_connection_fails_the_task_with_its_reason(functions: Functions) -> None:
+    answer = functions.http("submit_task", GENERATE, FLUX_API_URL="http://127.0.0.1:1")
+    assert (answer.status, answer.body["status"]) == (202, "failed")
+    assert answer.body["error"]["code"] == "provider_unreachable"
+
+
+UNKNOWN = {
+    "gateway error": Behaviour(answer=Answer.HTML, answer_status=502),
+    "garbled": Behaviour(answer=Answer.GARBLED, answer_status=200),
+    "dropped": Behaviour(answer=Answer.DROPPED),
+    "reset": Behaviour(answer=Answer.RESET),
+    "dropped and lost": Behaviour(accepted=False),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_an_unknown_outcome_stays_open_and_is_never_repeated(functions: Functions, name: str) -> None:
+    functions.simulator.behave(UNKNOWN[name].but(callbacks=0))
+    posted = len(functions.simulator.submissions)
+    answer = functions.http("submit_task", GENERATE)
+    assert (answer.status, answer.body["status"], answer.body["error"]) == (202, "processing", None)
+    assert functions.stored(answer.body["task_id"]).status is Status.SUBMITTING
+    assert len(functions.simulator.submissions) == posted + 1
+
+
+def test_a_provider_that_hangs_is_left_in_time(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fluxgate.outbound.ProviderSession.__init__.__defaults__", (0.5,))
+    functions.simulator.behave(Behaviour(answer=Answer.HANGING, callbacks=0))
+    answer = functions.http("submit_task", GENERATE)
+    assert (answer.status, answer.body["status"]) == (202, "processing")
+    assert functions.metrics()["SubmissionUnknown"] == 1
+
+
+def test_a_callback_before_the_answer_is_kept(functions: Functions) -> None:
+    """The callback is stored while the submitter still waits; the submitter's own write then changes nothing."""
+    functions.simulator.behave(Behaviour(answer_delay=0.3, callbacks=0))
+    store = functions.stack.client("dynamodb")
+    table = functions.stack.deployment.resources["TasksTable"]
+
+    def callback_first(model: Any, **_: Any) -> None:
+        if model.name == "UpdateItem":
+            (item,) = [i for i in store.scan(TableName=table)["Items"] if i["prompt"]["S"] == "early"]
+            store.update_item(
+                TableName=table,
+                Key={"task_id": item["task_id"]},
+                UpdateExpression="SET #s = :s",
+                ExpressionAttributeNames={"#s": "status"},
+                ExpressionAttributeValues={":s": {"S": "generated"}},
+            )
+
+    functions.before_call = callback_first
+    answer = functions.http("submit_task", with_body(GENERATE, {"prompt": "early"}))
+    assert (answer.status, answer.body["status"]) == (202, "processing")
+    assert functions.stored(answer.body["task_id"]).status is Status.GENERATED
+
+
+def test_a_task_that_is_stored_answers_202_even_if_the_table_fails_afterwards(functions: Functions) -> None:
+    def fail(model: Any, **_: Any) -> tuple[Any, dict[str, Any]] | None:
+        return _throttled() if model.name == "UpdateItem" else None
+
+    functions.before_call = fail
+    answer = functions.http("submit_task", GENERATE)
+    assert (answer.status, answer.body["status"]) == (202, "processing")
+    assert functions.stored(answer.body["task_id"]).status is Status.SUBMITTING
+
+
+def test_a_table_that_fails_at_first_buys_nothing(functions: Functions) -> None:
+    functions.before_call = lambda model, **_: _throttled() if model.name == "PutItem" else None
+    posted = len(functions.simulator.submissions)
+    answer = functions.http("submit_task", GENERATE)
+    assert (answer.status, answer.body["code"]) == (503, "storage_unavailable")
+    assert len(functions.simulator.submissions) == posted
+
+
+def test_without_the_providers_token_nothing_is_stored(functions: Functions) -> None:
+    missing = "arn:aws:secretsmanager:us-east-1:123456789012:secret:gone-aaaaaa"
+    answer = functions.http("submit_task", GENERATE, FLUX_API_TOKEN_SECRET_ARN=missing)
+    assert (answer.status, answer.body["code"]) == (503, "credentials_unavailable")
+    assert [call for call in functions.calls if call.startswith("dynamodb")] == []
+
+
+def _throttled() -> tuple[Any, dict[str, Any]]:
+    error = {"Error": {"Code": "ThrottlingException", "Message": "slow down"}, "ResponseMetadata": {}}
+    return type("Response", (), {"status_code": 400, "headers": {}, "content": b""})(), error
+
+
+def test_the_owner_is_the_keys_id_or_the_name_given_to_it(functions: Functions) -> None:
+    task_id = functions.http("submit_task", GENERATE).body["task_id"]
+    assert functions.stored(task_id).owner == "local"
+    task_id = functions.http("submit_task", GENERATE, OWNER_ALIASES="local=web,other=cli").body["task_id"]
+    assert functions.stored(task_id).owner == "web"
+
+
+def test_without_a_key_an_owner_is_assumed_only_where_a_setting_says_so(functions: Functions) -> None:
+    keyless = event("submit_task.good_generate")
+    keyless["requestContext"]["identity"]["apiKeyId"] = None
+    answer = functions.http("submit_task", keyless)
+    assert (answer.status, answer.body["code"]) == (403, "no_api_key")
+    task_id = functions.http("submit_task", keyless, LOCAL_OWNER="laptop").body["task_id"]
+    assert functions.stored(task_id).owner == "laptop"
+
+
+def test_logs_hold_ids_and_never_prompts_or_tokens(functions: Functions) -> None:
+    secret = "a prompt that nobody may read"  # noqa: S105
+    answer = functions.http("submit_task", with_body(GENERATE, {"prompt": secret, "metadata": {"k": secret}}))
+    functions.simulator.behave(Behaviour(refusal=Refusal(400, "bad_request", secret)))
+    functions.http("submit_task", with_body(GENERATE, {"prompt": secret}))
+    functions.http("submit_task", with_body(GENERATE, {"prompt": secret, "size": secret, "model": secret}))
+    functions.http("submit_task", with_body(GENERATE, '{"prompt": "' + secret))
+    callback_url = functions.simulator.submissions[-1].body["callback_url"]
+    logs = functions.logs()
+    assert answer.body["task_id"] in logs
+    assert secret not in logs
+    assert callback_url.rpartition("/")[2] not in logs
+    assert "Bearer" not in logs
+    assert "simulated" not in logs

@@ -1,0 +1,178 @@
+"""A function's real handler in this process: events from events/, environment and permissions as deployed from
+template.yaml into moto's server, the provider as the simulator over real HTTP."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import boto3
+import pytest
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from fluxgate import settings, wiring
+from fluxgate.dynamodb import Table
+from fluxgate.tasks import Task, TaskStore
+from local import seeds
+from local.simulator import Simulator
+from local.stack import Stack
+
+ROOT = Path(__file__).parent.parent
+EVENTS = ROOT / "events"
+OWNER = "local"  # the API key id in the events
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What Powertools reads of Lambda's context."""
+
+    function_name: str
+    memory_limit_in_mb: int = 512
+    aws_request_id: str = "52fdfc07-2182-154f-163f-5f0f9a621d72"
+    invoked_function_arn: str = field(default="arn:aws:lambda:us-east-1:123456789012:function:fluxgate")
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 30_000
+
+
+def event(name: str) -> Event:
+    """A fresh copy of `events/<name>.json`."""
+    loaded: Event = json.loads((EVENTS / f"{name}.json").read_text())
+    return loaded
+
+
+def with_body(event: Event, body: object, **headers: str) -> Event:
+    """The event with another body (text as it is, anything else as JSON) and further headers."""
+    changed = copy.deepcopy(event)
+    changed["body"] = body if isinstance(body, str) else json.dumps(body)
+    changed["headers"] |= {name.replace("_", "-"): value for name, value in headers.items()}
+    return changed
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """Message by field, of problem details."""
+        return {fault["field"]: fault["message"] for fault in self.body["errors"]}
+
+
+class Functions:
+    """Invokes handlers. Every call to AWS and every line of log is kept."""
+
+    def __init__(self, stack: Stack, monkeypatch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]) -> None:
+        assert stack.simulator
+        self.stack = stack
+        self.simulator: Simulator = stack.simulator
+        self.calls: list[str] = []
+        self.before_call: Callable[..., Any] = lambda **_: None
+        """A botocore `before-call` handler: what it returns, if anything, is the call's answer."""
+        self._monkeypatch = monkeypatch
+        self._capture = capture
+        self._logs = ""
+
+    def invoke(self, function: str, event: Event, **environment: str) -> Any:
+        """As Lambda does with a cold function: its environment, its role, nothing cached."""
+        self._enter(function, environment)
+        return _load(function).handler(event, Context(function))
+
+    def invoke_warm(self, function: str, event: Event) -> Any:
+        """Once more in the environment of the last invocation."""
+        return _load(function).handler(event, Context(function))
+
+    def http(self, function: str, event: Event, **environment: str) -> Answer:
+        answer = self.invoke(function, event, **environment)
+        headers = {name.lower(): values[0] for name, values in answer.get("multiValueHeaders", {}).items()}
+        headers |= {name.lower(): value for name, value in answer.get("headers", {}).items()}
+        return Answer(answer["statusCode"], headers, json.loads(answer["body"]))
+
+    def seed(self) -> None:
+        """Put the tasks that the events speak of into the table, in the state the events expect."""
+        seeds.seed(self.stack, self.simulator, OWNER)
+
+    def stored(self, task_id: str) -> Task:
+        """The task as it lies in the table."""
+        key = {"task_id": {"S": task_id}}
+        item = self.stack.client("dynamodb").get_item(TableName=self.stack.deployment.resources["TasksTable"], Key=key)
+        return Task.from_item({name: TypeDeserializer().deserialize(value) for name, value in item["Item"].items()})
+
+    def store(self, *tasks: Task) -> None:
+        for task in tasks:
+            self.tasks.create(task)
+
+    @property
+    def tasks(self) -> TaskStore:
+        """The table with the deployer's permissions."""
+        return TaskStore(Table(self.stack.client("dynamodb"), self.stack.deployment.resources["TasksTable"]))
+
+    def logs(self) -> str:
+        """Everything that was printed since the test began."""
+        captured = self._capture.readouterr()
+        self._logs += captured.out + captured.err
+        return self._logs
+
+    def log_records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.logs().splitlines() if line.startswith("{")]
+
+    def metrics(self) -> dict[str, float]:
+        """Values by name, of all embedded metrics since the test began."""
+        found: dict[str, float] = {}
+        for record in self.log_records():
+            for directive in record.get("_aws", {}).get("CloudWatchMetrics", []):
+                for metric in directive["Metrics"]:
+                    found[metric["Name"]] = found.get(metric["Name"], 0) + sum(record[metric["Name"]])
+        return found
+
+    def _enter(self, function: str, environment: Mapping[str, str]) -> None:
+        deployed = self.stack.deployment.functions[function]
+        for other in self.stack.deployment.functions.values():
+            for name in other.environment:
+                self._monkeypatch.delenv(name, raising=False)
+        credentials = self.stack.aws.credentials(deployed.role_arn)
+        variables = {
+            **deployed.environment,
+            **credentials.environment,
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            **environment,
+        }
+        for name, value in variables.items():
+            self._monkeypatch.setenv(name, value)
+        forget()
+        boto3.setup_default_session()
+        session = boto3._get_default_session()
+        session.events.register("before-call", self._record)
+
+    def _record(self, model: Any, **facts: Any) -> Any:
+        self.calls.append(f"{model.service_model.service_name}:{model.name}")
+        return self.before_call(model=model, **facts)
+
+
+def forget() -> None:
+    """Drop what the factories of the composition root have cached."""
+    for factory in [*vars(wiring).values(), settings.url_settings]:
+        if callable(clear := getattr(factory, "cache_clear", None)):
+            clear()
+
+
+def _load(function: str) -> ModuleType:
+    path = ROOT / "functions" / function / "app.py"
+    spec = importlib.util.spec_from_file_location(f"functions_{function}", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
