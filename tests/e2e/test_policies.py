@@ -4,9 +4,10 @@ The permissions are those of template.yaml as SAM translates it, SAM's own addit
 the deployed roles one by one.
 """
 
+import copy
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -20,8 +21,6 @@ from local.template import of_type, translate
 from tests.e2e.client import Client, fetch
 
 PATIENCE = 15  # seconds for what goes on behind the API
-# Where the operation is not called like its permission.
-OPERATIONS = {"s3:ListBucket": "HeadBucket"}
 
 
 @dataclass(frozen=True)
@@ -33,15 +32,7 @@ class Permission:
     action: str
 
     def __str__(self) -> str:
-        return f"{self.function}-{self.policy}-{self.statement}-{self.action}"
-
-    @property
-    def operation(self) -> str:
-        return OPERATIONS.get(self.action, self.action.partition(":")[2])
-
-
-class Denied(Exception):
-    """A step of the journey was not permitted."""
+        return f"{self.policy}-{self.statement}-{self.action}"
 
 
 def _listed(value: str | list[str]) -> list[str]:
@@ -53,10 +44,10 @@ def _permissions() -> Iterator[Permission]:
     for function in of_type(template, "AWS::Lambda::Function").values():
         properties = function["Properties"]
         role = properties["Role"]["Fn::GetAtt"][0]
+        folder = properties["Code"]["S3Key"].rpartition("/")[2]
         for policy in template["Resources"][role]["Properties"].get("Policies", []):
             for index, statement in enumerate(policy["PolicyDocument"]["Statement"]):
                 for action in _listed(statement["Action"]):
-                    folder = properties["Code"]["S3Key"].rpartition("/")[2]
                     yield Permission(folder, role, policy["PolicyName"], index, action)
 
 
@@ -64,80 +55,86 @@ def _permissions() -> Iterator[Permission]:
 def _without(stack: Stack, permission: Permission) -> Iterator[None]:
     iam = stack.client("iam")
     names = {"RoleName": stack.deployment.resources[permission.role], "PolicyName": permission.policy}
-    document: dict[str, Any] = iam.get_role_policy(**names)["PolicyDocument"]
-    changed = json.loads(json.dumps(document))
-    statement = changed["Statement"][permission.statement]
-    statement["Action"] = [action for action in _listed(statement["Action"]) if action != permission.action]
-    iam.put_role_policy(**names, PolicyDocument=json.dumps(changed | {"Statement": _not_empty(changed["Statement"])}))
+    whole = {"Version": "2012-10-17", **iam.get_role_policy(**names)["PolicyDocument"]}
+    reduced = copy.deepcopy(whole)
+    statement = reduced["Statement"][permission.statement]
+    # IAM knows no statement without an action.
+    statement["Action"] = [it for it in _listed(statement["Action"]) if it != permission.action] or ["none:Nothing"]
+    iam.put_role_policy(**names, PolicyDocument=json.dumps(reduced))
     stack.runtime.restart(permission.function)  # it may have cached what it is no longer allowed to read
-    yield
-    iam.put_role_policy(**names, PolicyDocument=json.dumps(document))
+    try:
+        yield
+    finally:
+        iam.put_role_policy(**names, PolicyDocument=json.dumps(whole))
 
 
-def _not_empty(statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """IAM knows no statement without an action."""
-    nothing = {"Effect": "Deny", "Action": "none:Nothing", "Resource": "*"}
-    return [statement for statement in statements if statement["Action"]] or [nothing]
+class Interrupted(Exception):
+    """The denial that was looked for has happened."""
 
 
 class Journey:
-    """Everything that happens to a task, and to a change that cannot be handled. Raises Denied at the first denial."""
+    """Everything that happens to a task, and to a change of it that cannot be handled."""
 
-    def __init__(self, stack: Stack, client: Client, operation: str = "") -> None:
+    def __init__(self, stack: Stack, client: Client, denied: Callable[[], bool]) -> None:
+        """Ends by Interrupted as soon as `denied`."""
         self._stack = stack
         self._client = client
-        self._operation = operation
-        self._past = len(stack.logs.lines())
+        self._denied = denied
 
     def run(self) -> None:
-        self._spoil_stream()
+        spoiled = self._spoil_stream()
         answer = self._client.generate()
         self._expect(answer.status_code == HTTPStatus.ACCEPTED, answer.text)
         task_id = answer.json()["task_id"]
-        self._wait_for(lambda: self._succeeded(task_id), "the task succeeds")
+        self._wait_for(lambda: self._task(task_id)["status"] == "succeeded", "the task succeeds")
+        self._wait_for(lambda: self._is_set_aside(spoiled), "the spoiled change is set aside")
         listed = self._client.get("/v1/tasks")
-        self._expect(listed.status_code == HTTPStatus.OK and task_id in listed.text, listed.text)
-        stored = fetch(self._task["images"][0]["url"])
+        self._expect(task_id in listed.text, listed.text)
+        stored = fetch(self._task(task_id)["images"][0]["url"])
         self._expect(stored.status_code == HTTPStatus.OK, stored.text)
-        self._wait_for(self._is_set_aside, "the spoiled change is set aside")
 
-    def _spoil_stream(self) -> None:
+    def _spoil_stream(self) -> str:
         """A change that publish_changes must fail to handle, and that ends up in the failure destination."""
-        self._spoiled = f"spoiled-{uuid4()}"
-        item = {"task_id": {"S": self._spoiled}, "status": {"S": "generated"}}
+        item = {"task_id": {"S": f"spoiled-{uuid4()}"}, "status": {"S": "generated"}}
         table = self._stack.deployment.resources["TasksTable"]
         self._stack.client("dynamodb").put_item(TableName=table, Item=item)
+        return item["task_id"]["S"]
 
-    def _is_set_aside(self) -> bool:
+    def _is_set_aside(self, spoiled: str) -> bool:
         s3, bucket = self._stack.client("s3"), self._stack.deployment.resources["FailedChangesBucket"]
         keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
-        return any(self._spoiled in s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys[-5:])
+        return any(spoiled in s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys)
 
-    def _succeeded(self, task_id: str) -> bool:
+    def _task(self, task_id: str) -> dict[str, Any]:
         answer = self._client.get(f"/v1/tasks/{task_id}")
         self._expect(answer.status_code == HTTPStatus.OK, answer.text)
-        self._task = answer.json()
-        return bool(self._task["status"] == "succeeded")
+        return dict(answer.json())
 
     def _expect(self, met: bool, answer: str) -> None:
-        if not met:
-            raise Denied(answer)
+        if self._denied():
+            raise Interrupted
+        assert met, answer
 
-    def _wait_for(self, condition: Any, name: str) -> None:
+    def _wait_for(self, condition: Callable[[], bool], name: str) -> None:
         deadline = time.monotonic() + PATIENCE
         while not condition():
-            for line in self._stack.logs.lines()[self._past :]:
-                if self._operation in line.text and ("AccessDenied" in line.text or "Forbidden" in line.text):
-                    raise Denied(line.text)
-            assert time.monotonic() < deadline, f"no denial, yet in vain was waited until {name}"
+            self._expect(time.monotonic() < deadline, f"In vain was waited until {name}.")
             time.sleep(0.1)
 
 
 def test_with_all_permissions_nothing_is_denied(stack: Stack, client: Client) -> None:
-    Journey(stack, client).run()
+    before = len(stack.aws.denials)
+    Journey(stack, client, lambda: False).run()
+    assert stack.aws.denials[before:] == []
 
 
 @pytest.mark.parametrize("permission", list(_permissions()), ids=str)
 def test_each_permission_is_needed(stack: Stack, client: Client, permission: Permission) -> None:
-    with _without(stack, permission), pytest.raises(Denied):
-        Journey(stack, client, permission.operation).run()
+    wanted = stack.deployment.resources[permission.role], permission.action
+    before = len(stack.aws.denials)
+
+    def denied() -> bool:
+        return wanted in {(denial.role, denial.action) for denial in stack.aws.denials[before:]}
+
+    with _without(stack, permission), pytest.raises(Interrupted):
+        Journey(stack, client, denied).run()

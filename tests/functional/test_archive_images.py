@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+import requests
 from PIL import Image as Picture
 
 from fluxgate.tasks import Image, Status, Task
@@ -45,8 +46,6 @@ def made(functions: Functions, behaviour: Behaviour, count: int = 1, size: str =
         "count": count,
         "async": True,
     }
-    import requests
-
     url = f"{functions.simulator.url}/flux/images"
     task_id = requests.post(url, json=request, headers={"Authorization": "Bearer x"}, timeout=10).json()["task_id"]
     functions.simulator.wait_for(lambda: _finished(functions, task_id))

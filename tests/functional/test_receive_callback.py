@@ -1,5 +1,6 @@
 """Callbacks: each kind of body, sender and moment has a defined answer, and one conditional write at most."""
 
+import base64
 import copy
 import json
 from typing import Any
@@ -108,8 +109,6 @@ def test_a_body_of_1_mb_is_taken(functions: Functions) -> None:
 
 
 def test_a_body_in_base64_is_read(functions: Functions) -> None:
-    import base64
-
     encoded = {**SUCCESS, "body": base64.b64encode(SUCCESS["body"].encode()).decode(), "isBase64Encoded": True}
     assert functions.http("receive_callback", encoded).status == 200
     assert functions.stored(SUBMITTED).status is Status.GENERATED

@@ -206,7 +206,7 @@ def test_an_unknown_outcome_stays_open_and_is_never_repeated(functions: Function
 
 
 def test_a_provider_that_hangs_is_left_in_time(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fluxgate.outbound.ProviderSession.__init__.__defaults__", (0.5,))
+    monkeypatch.setattr("fluxgate.outbound.PROVIDER_STALL_SECONDS", 0.5)
     functions.simulator.behave(Behaviour(answer=Answer.HANGING, callbacks=0))
     answer = functions.http("submit_task", GENERATE)
     assert (answer.status, answer.body["status"]) == (202, "processing")

@@ -1,0 +1,44 @@
+"""The functions as `sam build` packages them, in real containers. Without an engine or `sam` these tests are skipped;
+in CI they fail."""
+
+import os
+import socket
+from collections.abc import Iterator
+from typing import NoReturn
+
+import pytest
+
+from local.build import SamUnavailable, build, find_sam
+from local.containers import architecture, has_image
+from local.sam import SamLocal
+
+IMAGE = f"public.ecr.aws/lambda/python:3.13-{architecture()}"
+
+
+def unavailable(reason: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def sam() -> str:
+    """The SAM CLI, after it has built."""
+    try:
+        found = find_sam()
+        build(found)
+    except SamUnavailable as reason:
+        unavailable(str(reason))
+    return found
+
+
+@pytest.fixture(scope="session")
+def sam_local(sam: str) -> Iterator[SamLocal]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    try:
+        local = SamLocal(sam, port=port, options=["--skip-pull-image"] if has_image(IMAGE) else [])
+    except SamUnavailable as reason:
+        unavailable(str(reason))
+    with local:
+        yield local

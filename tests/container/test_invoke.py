@@ -1,0 +1,71 @@
+"""Every function with every file in events/: `good_…` gives its result, `bad_…` its defined refusal."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.sam import SamLocal
+from local.seeds import GENERATED, SUBMITTED, SUCCEEDED
+from local.stack import ROOT
+
+pytestmark = pytest.mark.container
+
+EVENTS = sorted((ROOT / "events").glob("*.json"))
+
+# Where an event has to leave, or to change, a seeded task.
+STATUS_AFTER = {
+    "archive_images.bad_message": (GENERATED, "generated"),
+    "archive_images.good_generated": (GENERATED, "succeeded"),
+    "receive_callback.bad_body": (SUBMITTED, "submitted"),
+    "receive_callback.bad_token": (SUBMITTED, "submitted"),
+    "receive_callback.good_failure": (SUBMITTED, "failed"),
+    "receive_callback.good_success": (SUBMITTED, "generated"),
+}
+
+
+def function_of(event: Path) -> str:
+    return f"{event.name.partition('.')[0].title().replace('_', '')}Function"
+
+
+def status_of(sam_local: SamLocal, task_id: str) -> str:
+    table = sam_local.stack.deployment.resources["TasksTable"]
+    answer = sam_local.stack.client("dynamodb").get_item(TableName=table, Key={"task_id": {"S": task_id}})
+    return str(answer["Item"]["status"]["S"])
+
+
+def is_refused(result: Any) -> bool:
+    """Whether the function answered no in the way that is defined for its trigger."""
+    if "batchItemFailures" in result:
+        return bool(result["batchItemFailures"])
+    if result["statusCode"] < 400:
+        return False
+    problem = json.loads(result["body"])
+    assert 400 <= result["statusCode"] == problem["status"] < 500
+    assert {"type", "title", "status", "detail", "code", "errors", "request_id"} == problem.keys()
+    return True
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.stem)
+def test_event(sam_local: SamLocal, event: Path) -> None:
+    sam_local.seed()
+    done = sam_local.invoke(function_of(event), event, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert "errorMessage" not in result, done.stderr
+    assert is_refused(result) == event.stem.partition(".")[2].startswith("bad_")
+    if event.stem in STATUS_AFTER:
+        task_id, status = STATUS_AFTER[event.stem]
+        assert status_of(sam_local, task_id) == status
+
+
+def test_the_command_prints_the_functions_answer(sam: str) -> None:
+    command = [sys.executable, "-m", "local.sam", "--sam", sam, "invoke"]
+    arguments = ["ReadTasksFunction", "events/read_tasks.good_task.json", "--skip-pull-image"]
+    done = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    task = json.loads(json.loads(done.stdout)["body"])
+    assert (task["task_id"], task["status"]) == (SUCCEEDED, "succeeded")

@@ -1,0 +1,134 @@
+"""The folder house: what belongs together is together, and imports go one way."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from tests.harness import EVENTS, ROOT
+
+FUNCTIONS = sorted(path.name for path in (ROOT / "functions").iterdir() if (path / "app.py").exists())
+PACKAGE = ROOT / "layers/fluxgate/python/fluxgate"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# From the bottom up; a module may import only what stands before it, or beside it within the same set.
+LAYERS: list[set[str]] = [
+    {"errors", "catalogue", "settings", "telemetry"},
+    {"dynamodb", "credentials", "outbound"},
+    {"tasks"},
+    {"providers", "images", "schemas"},
+    {"workflows", "events"},
+    {"api", "wiring"},
+]
+
+
+def camel(name: str) -> str:
+    return name.title().replace("_", "")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_has_its_five_places(name: str) -> None:
+    assert f"  {camel(name)}Function:\n" in (ROOT / "template.yaml").read_text()
+    assert (PACKAGE / f"workflows/{name}.py").exists()
+    cases = [path.name.split(".")[1] for path in EVENTS.glob(f"{name}.*.json")]
+    assert any(case.startswith("good_") for case in cases)
+    assert any(case.startswith("bad_") for case in cases)
+    assert (ROOT / f"tests/functional/test_{name}.py").exists()
+
+
+def test_every_event_belongs_to_a_function_and_is_json() -> None:
+    for path in EVENTS.iterdir():
+        function, case, suffix = path.name.split(".")
+        assert function in FUNCTIONS
+        assert case.startswith(("good_", "bad_"))
+        assert suffix == "json"
+        assert isinstance(json.loads(path.read_text()), dict)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_handler_file_is_a_door(name: str) -> None:
+    """No branches, no error handling, no AWS, no environment; and its docstring says what it is."""
+    tree = ast.parse((ROOT / f"functions/{name}/app.py").read_text())
+    assert ast.get_docstring(tree)
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.If | ast.IfExp | ast.Try | ast.For | ast.While)]
+    assert not _imports(tree) & {"boto3", "os", "requests", "botocore"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path: Path) -> None:
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if own == "__init__":
+        return
+    own_rank = _rank(own)
+    # What is imported for types alone does not run.
+    for imported in _imports(ast.parse(path.read_text()), package="fluxgate"):
+        if imported != own:
+            assert _rank(imported) <= own_rank, f"{own} imports {imported}"
+
+
+def _rank(module: str) -> int:
+    (rank,) = (n for n, modules in enumerate(LAYERS) if module in modules)
+    return rank
+
+
+def _imports(tree: ast.AST, package: str | None = None) -> set[str]:
+    """Top-level names of what is imported at run time; with `package`, of its own modules."""
+    found = set()
+    for node in _running(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= (
+                {f"{node.module}.{alias.name}" for alias in node.names} if node.module == package else {node.module}
+            )
+    if package:
+        return {name.split(".")[1] for name in found if name.startswith(f"{package}.")}
+    return {name.split(".")[0] for name in found}
+
+
+def _running(node: ast.AST) -> list[ast.AST]:
+    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+        return []
+    return [node, *(inner for child in ast.iter_child_nodes(node) for inner in _running(child))]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_says_in_one_sentence_what_it_alone_knows(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def test_workflows_see_no_events_no_status_codes_and_no_environment() -> None:
+    for path in (PACKAGE / "workflows").glob("*.py"):
+        assert not _imports(ast.parse(path.read_text())) & {"os", "http", "aws_lambda_powertools", "boto3"}
+        assert not _imports(ast.parse(path.read_text()), package="fluxgate") & {"settings", "wiring", "api", "events"}
+
+
+def pinned(path: str) -> dict[str, str]:
+    lines = (ROOT / path).read_text().splitlines()
+    return dict(match.groups() for line in lines if (match := re.match(r"([a-z0-9_.\[\]-]+)==(\S+)", line)))  # type: ignore[misc]
+
+
+def test_one_version_of_each_package_everywhere() -> None:
+    layer, local, tests = (
+        pinned(path)
+        for path in ("layers/dependencies/requirements.txt", "local/requirements.txt", "tests/requirements.txt")
+    )
+    assert layer.items() <= local.items() <= tests.items()
+
+
+@pytest.mark.parametrize("path", [*ROOT.glob("*/requirements*.txt"), ROOT / "layers/dependencies/requirements.txt"])
+def test_locks_have_hashes_and_no_addresses(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("==") > 10
+    assert "--hash=sha256:" in text
+    assert "://" not in text
+    assert "--index" not in text
+
+
+def test_the_layers_are_built_for_the_templates_runtime() -> None:
+    runtime = yaml_parse((ROOT / "template.yaml").read_text())["Globals"]["Function"]["Runtime"]
+    for layer in ("dependencies", "fluxgate"):
+        assert f"PYTHON ?= {runtime}" in (ROOT / f"layers/{layer}/Makefile").read_text()

@@ -1,0 +1,60 @@
+"""Settings and template agree: every variable that a function declares is read, and every one that is read is declared."""
+
+import re
+
+import pytest
+
+from fluxgate import settings
+from fluxgate.errors import SettingsInvalid
+from tests.contract.test_template import FUNCTIONS, TEMPLATE
+from tests.harness import Functions, event
+
+# One event that takes the function's whole way.
+GOOD = {
+    "submit_task": "good_generate",
+    "receive_callback": "good_success",
+    "publish_changes": "good_generated",
+    "archive_images": "good_generated",
+    "read_tasks": "good_task",
+}
+CLASSES = settings.Settings.__subclasses__()
+FIELDS = {name.upper(): field for kind in CLASSES for name, field in kind.model_fields.items()}
+NOT_OURS = {"AWS_ENDPOINT_URL", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
+
+
+def declared(function: str) -> set[str]:
+    return set(FUNCTIONS[function]["Environment"]["Variables"])
+
+
+def folder(function: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", function.removesuffix("Function")).lower()
+
+
+REQUIRED = [(folder(f), name) for f in FUNCTIONS for name in sorted(declared(f)) if FIELDS[name].is_required()]
+
+
+def test_the_template_declares_exactly_the_settings_that_exist() -> None:
+    assert set().union(*(declared(function) for function in FUNCTIONS)) == FIELDS.keys()
+    assert TEMPLATE["Globals"]["Function"]["Environment"]["Variables"].keys() == NOT_OURS
+
+
+@pytest.mark.parametrize(("function", "name"), REQUIRED)
+def test_a_function_declares_no_variable_that_it_does_not_need(functions: Functions, function: str, name: str) -> None:
+    functions.seed()
+    request = event(f"{function}.{GOOD[function]}")
+    try:
+        answer = functions.invoke(function, request, **{name: ""})
+    except SettingsInvalid as error:
+        assert name in str(error)
+    else:
+        assert answer["batchItemFailures"]
+        assert name in functions.logs()
+
+
+def test_what_is_for_a_laptop_only_has_no_value_at_aws() -> None:
+    variables = [FUNCTIONS[function]["Environment"]["Variables"] for function in FUNCTIONS]
+    variables.append(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"])
+    for name in ("LOCAL_OWNER", "ALLOW_LOCAL_URLS", "AWS_ENDPOINT_URL"):
+        values = [declared[name] for declared in variables if name in declared]
+        assert values
+        assert all(value == {"Ref": "AWS::NoValue"} for value in values)

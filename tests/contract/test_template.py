@@ -1,0 +1,129 @@
+"""template.yaml: what every parameter, function, queue and policy must have."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from tests.harness import ROOT
+
+
+TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
+RESOURCES = TEMPLATE["Resources"]
+
+
+def of_type(kind: str) -> dict[str, dict[str, Any]]:
+    return {name: it["Properties"] for name, it in RESOURCES.items() if it["Type"] == kind}
+
+
+FUNCTIONS = of_type("AWS::Serverless::Function")
+STATEMENTS = [
+    (name, statement)
+    for name, function in FUNCTIONS.items()
+    for policy in function["Policies"]
+    for statement in policy["Statement"]
+]
+
+
+@pytest.mark.parametrize("name", TEMPLATE["Parameters"])
+def test_a_parameter_has_a_description_and_bounds(name: str) -> None:
+    parameter = TEMPLATE["Parameters"][name]
+    assert parameter["Description"].endswith(".")
+    bounds = {"AllowedValues", "AllowedPattern", "MinValue", "MinLength"}
+    assert bounds & parameter.keys()
+    if parameter["Type"] == "Number":
+        assert "AllowedValues" in parameter or {"MinValue", "MaxValue"} <= parameter.keys()
+    groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    assert sum(group["Parameters"].count(name) for group in groups) == 1
+
+
+def test_only_the_providers_token_has_no_default() -> None:
+    assert [name for name, it in TEMPLATE["Parameters"].items() if "Default" not in it] == ["FluxApiToken"]
+    assert TEMPLATE["Parameters"]["FluxApiToken"]["NoEcho"] is True
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_has_its_own_logs_policy_memory_and_timeout(name: str) -> None:
+    function = FUNCTIONS[name]
+    stem = name.removesuffix("Function")
+    assert function["LoggingConfig"]["LogGroup"] == {"Ref": f"{stem}Logs"}
+    assert RESOURCES[f"{stem}Logs"]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert function["Description"]
+    assert function["Policies"]
+    assert function["Events"]
+    assert 128 <= function["MemorySize"] <= 1024
+    assert 1 <= function["Timeout"] <= 60
+
+
+@pytest.mark.parametrize(("name", "statement"), STATEMENTS)
+def test_a_statement_is_one_action_on_one_resource_with_a_word_on_why(name: str, statement: dict[str, Any]) -> None:
+    assert isinstance(statement["Action"], str)
+    assert re.fullmatch(r"[a-z0-9]+:[A-Z][A-Za-z]+", statement["Action"])
+    assert isinstance(statement["Resource"], dict)
+    resource = json.dumps(statement["Resource"])
+    assert resource.count("*") == resource.count("/*")
+    assert statement["Sid"]
+
+
+def test_the_gateways_own_refusals_are_problem_details() -> None:
+    responses = RESOURCES["Api"]["Properties"]["GatewayResponses"]
+    assert {it["StatusCode"] for it in responses.values()} >= {403, 404, 413, 429, 504}
+    for response in responses.values():
+        body = json.loads(response["ResponseTemplates"]["application/json"])
+        assert body.keys() == {"type", "title", "status", "detail", "code", "errors", "request_id"}
+        assert body["status"] == response["StatusCode"]
+        assert response["ResponseParameters"]["Headers"]["Content-Type"] == "'application/problem+json'"
+
+
+@pytest.mark.parametrize("name", [name for name in of_type("AWS::SQS::Queue") if "DeadLetter" not in name])
+def test_a_queue_has_dead_letters_and_gives_its_function_time(name: str) -> None:
+    queue = of_type("AWS::SQS::Queue")[name]
+    dead_letters = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+    assert of_type("AWS::SQS::Queue")[dead_letters]["MessageRetentionPeriod"] == 14 * 24 * 3600
+    for function in FUNCTIONS.values():
+        for event in function["Events"].values():
+            if event["Properties"].get("Queue") == {"Fn::GetAtt": [name, "Arn"]}:
+                assert queue["VisibilityTimeout"] > function["Timeout"]
+                assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_the_last_archive_attempt_comes_before_the_dead_letters() -> None:
+    attempts = FUNCTIONS["ArchiveImagesFunction"]["Environment"]["Variables"]["ARCHIVE_ATTEMPTS"]
+    assert attempts < RESOURCES["ArchiveQueue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"]
+
+
+def test_the_streams_consumer_skips_expired_tasks_and_keeps_what_fails() -> None:
+    stream = FUNCTIONS["PublishChangesFunction"]["Events"]["Changes"]["Properties"]
+    for entry in stream["FilterCriteria"]["Filters"]:
+        assert "REMOVE" not in json.loads(entry["Pattern"])["eventName"]
+    assert stream["BisectBatchOnFunctionError"] is True
+    assert stream["DestinationConfig"]["OnFailure"]["Type"] == "S3"
+    assert stream["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+@pytest.mark.parametrize("name", ["TasksTable", "ImagesBucket", "FailedChangesBucket"])
+def test_what_holds_data_outlives_the_stack(name: str) -> None:
+    assert RESOURCES[name]["DeletionPolicy"] == RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
+
+
+@pytest.mark.parametrize("name", of_type("AWS::S3::Bucket"))
+def test_a_bucket_is_private_encrypted_and_tls_only(name: str) -> None:
+    bucket = RESOURCES[name]["Properties"]
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["BucketEncryption"]
+    assert bucket["LifecycleConfiguration"]["Rules"][0]["ExpirationInDays"] == {"Ref": "RetentionDays"}
+    (statement,) = RESOURCES[f"{name}Policy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": False}})
+
+
+def test_access_logs_hold_no_paths_and_no_keys() -> None:
+    formats = [
+        RESOURCES["Api"]["Properties"]["AccessLogSetting"]["Format"],
+        RESOURCES["CallbackApi"]["Properties"]["AccessLogSettings"]["Format"],
+    ]
+    for line in formats:
+        assert isinstance(json.loads(line), dict)
+        for secret in ("$context.path", "$context.http.path", 'identity.apiKey"', "requestOverride", "authorizer"):
+            assert secret not in line

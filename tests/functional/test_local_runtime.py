@@ -1,0 +1,166 @@
+"""The local Lambda service: what becomes of events whose handlers answer, fail, hang or die."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from local.aws import Credentials
+from local.deployment import Function
+from local.runtime import Runtime
+from local.telemetry import Logs
+
+HANDLER = """
+import os, time
+print("starting")
+count = 0
+
+def handler(event, context):
+    global count
+    count += 1
+    match event:
+        case {"sleep": seconds}:
+            time.sleep(seconds)
+        case {"raise": message}:
+            raise LookupError(message)
+        case {"exit": status}:
+            os._exit(status)
+    return {
+        "event": event, "count": count, "pid": os.getpid(), "environment": dict(os.environ),
+        "request_id": context.aws_request_id, "remaining": context.get_remaining_time_in_millis(),
+    }
+"""
+
+Start = Callable[..., Runtime]
+
+
+@pytest.fixture
+def logs() -> Logs:
+    return Logs()
+
+
+@pytest.fixture
+def start(tmp_path: Path, logs: Logs) -> Iterator[Start]:
+    runtimes = []
+
+    def start(code: str = HANDLER, timeout: int = 10) -> Runtime:
+        (tmp_path / "app.py").write_text(code)
+        function = Function(
+            name="thing",
+            arn="arn:aws:lambda:us-east-1:123456789012:function:thing",
+            handler="app.handler",
+            code=tmp_path,
+            environment={"COLOUR": "red"},
+            role_arn="arn:aws:iam::123456789012:role/thing",
+            timeout=timeout,
+            memory=128,
+        )
+        runtime = Runtime(
+            {"thing": function},
+            lambda role: Credentials("id", "secret", f"token of {role}"),
+            layer=tmp_path,
+            xray_address="127.0.0.1:1",
+            listener=logs.add,
+        )
+        runtimes.append(runtime)
+        return runtime
+
+    yield start
+    for runtime in runtimes:
+        runtime.close()
+
+
+def test_a_function_answers_and_keeps_its_process(start: Start) -> None:
+    runtime = start()
+    first, second = (runtime.invoke("thing", {"n": n}) for n in (1, 2))
+    assert not first.is_error
+    assert first.payload["event"] == {"n": 1}
+    assert first.payload["request_id"] == first.request_id != second.request_id
+    assert second.payload["count"] == 2
+    assert 9_000 < first.payload["remaining"] <= 10_000
+
+
+def test_a_function_sees_its_own_environment_and_nothing_else(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_MACHINE", "x")
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    environment = start().invoke("thing", {}).payload["environment"]
+    assert environment["COLOUR"] == "red"
+    assert environment["AWS_SESSION_TOKEN"] == "token of arn:aws:iam::123456789012:role/thing"
+    assert environment["AWS_CONFIG_FILE"] == os.devnull
+    assert not {"SECRET_OF_THE_MACHINE", "AWS_PROFILE", "HOME", "VIRTUAL_ENV"} & set(environment)
+
+
+def test_an_exception_is_the_invocations_error(start: Start, logs: Logs) -> None:
+    runtime = start()
+    failed = runtime.invoke("thing", {"raise": "no such thing"})
+    assert failed.is_error
+    assert (failed.payload["errorType"], failed.payload["errorMessage"]) == ("LookupError", "no such thing")
+    assert logs.wait_for("no such thing", function="thing")
+    assert runtime.invoke("thing", {}).payload["count"] == 2
+
+
+def test_a_function_that_takes_too_long_is_killed(start: Start) -> None:
+    runtime = start(timeout=1)
+    pid = runtime.invoke("thing", {}).payload["pid"]
+    began = time.monotonic()
+    failed = runtime.invoke("thing", {"sleep": 30})
+    assert time.monotonic() - began < 5
+    assert failed.payload["errorType"] == "Sandbox.Timedout"
+    assert "Task timed out after 1.00 seconds" in failed.payload["errorMessage"]
+    assert runtime.invoke("thing", {}).payload["pid"] != pid
+
+
+def test_a_process_that_dies_fails_its_event_and_is_replaced(start: Start) -> None:
+    runtime = start()
+    failed = runtime.invoke("thing", {"exit": 3})
+    assert failed.payload["errorType"] == "Runtime.ExitError"
+    assert "exited with status 3" in failed.payload["errorMessage"]
+    assert runtime.invoke("thing", {}).payload["count"] == 1
+
+
+def test_a_process_that_dies_while_idle_costs_no_event(start: Start) -> None:
+    runtime = start()
+    pid = runtime.invoke("thing", {}).payload["pid"]
+    os.kill(pid, 9)
+    (worker,) = runtime.pools["thing"].workers
+    while worker.alive:
+        time.sleep(0.01)
+    assert runtime.invoke("thing", {}).payload["pid"] != pid
+
+
+def test_events_that_come_together_get_processes_of_their_own(start: Start) -> None:
+    runtime = start()
+    with ThreadPoolExecutor(3) as threads:
+        answers = list(threads.map(lambda _: runtime.invoke("thing", {"sleep": 1}), range(3)))
+    assert len({answer.payload["pid"] for answer in answers}) == 3
+
+
+def test_a_restart_forgets_what_was_cached(start: Start) -> None:
+    runtime = start()
+    pid = runtime.invoke("thing", {}).payload["pid"]
+    runtime.restart("thing")
+    assert runtime.invoke("thing", {}).payload["pid"] != pid
+    assert len(runtime.pools["thing"].workers) == 1
+
+
+def test_a_module_that_cannot_be_imported_fails_every_event(start: Start) -> None:
+    runtime = start("import nowhere_to_be_found")
+    for _ in range(2):
+        failed = runtime.invoke("thing", {})
+        assert failed.is_error
+        assert failed.payload["errorType"] == "Runtime.ImportModuleError"
+
+
+def test_closing_ends_what_is_under_way(start: Start) -> None:
+    runtime = start()
+    pid = runtime.invoke("thing", {}).payload["pid"]
+    under_way = runtime.submit("thing", {"sleep": 30})
+    time.sleep(0.2)
+    runtime.close()
+    assert under_way.result(5).is_error
+    assert runtime.invoke("thing", {}).is_error
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
