@@ -12,8 +12,8 @@ from local.stack import Stack
 # Read by Powertools when fluxgate.telemetry is imported; at AWS they come from template.yaml.
 os.environ.update(POWERTOOLS_SERVICE_NAME="fluxgate", POWERTOOLS_METRICS_NAMESPACE="fluxgate")
 
-from fluxgate.telemetry import logger  # noqa: E402 - after the environment
-from tests.harness import Functions, forget  # noqa: E402
+from fluxgate.telemetry import logger
+from tests.harness import Functions, forget
 
 
 class _Stdout:

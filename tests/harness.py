@@ -14,7 +14,6 @@ from typing import Any
 
 import boto3
 import pytest
-
 from boto3.dynamodb.types import TypeDeserializer
 
 from fluxgate import settings, wiring

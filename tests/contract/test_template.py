@@ -9,7 +9,6 @@ from samtranslator.yaml_helper import yaml_parse
 
 from tests.harness import ROOT
 
-
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
 RESOURCES = TEMPLATE["Resources"]
 

@@ -107,5 +107,5 @@ def test_of_many_conditional_writes_one_wins(backing: Stack) -> None:
 
     with ThreadPoolExecutor(8) as threads:
         for task in range(20):
-            wins = list(threads.map(lambda claimant, task=task: claim(task, claimant), range(8)))  # type: ignore[misc]
+            wins = list(threads.map(lambda claimant, task=task: claim(task, claimant), range(8)))
             assert wins.count(True) == 1

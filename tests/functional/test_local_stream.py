@@ -1,4 +1,4 @@
-"""How the local stack feeds a DynamoDB stream to a function that fails: order, retries, halving, failure destination."""
+"""How the local stack feeds a stream to a function that fails: order, retries, halving, failure destination."""
 
 import json
 from collections.abc import Callable
@@ -160,7 +160,7 @@ def test_a_real_stream_is_read_from_its_beginning_and_in_order(backing: Stack) -
     for number in range(5):
         item = {"task_id": {"S": f"stream-{number}"}, "status": {"S": "generated"}}
         backing.client("dynamodb").put_item(TableName=table, Item=item)
-    seen = []
+    seen: list[str] = []
 
     def invoke(_: str, event: Any) -> Invocation:
         seen.extend(record["dynamodb"]["Keys"]["task_id"]["S"] for record in event["Records"])

@@ -96,7 +96,7 @@ def test_a_certificate_that_is_not_trusted_proves_that_nothing_was_sent() -> Non
     trustme.CA().issue_cert("localhost").configure_cert(context)
 
     def handshake(connection: socket.socket) -> None:
-        with pytest.raises(OSError):  # noqa: PT012
+        with pytest.raises(OSError):
             context.wrap_socket(connection, server_side=True).recv(1)
 
     with server(handshake) as (url, _), pytest.raises(NotSent):

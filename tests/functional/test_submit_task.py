@@ -283,7 +283,7 @@ def test_without_a_key_an_owner_is_assumed_only_where_a_setting_says_so(function
 
 
 def test_logs_hold_ids_and_never_prompts_or_tokens(functions: Functions) -> None:
-    secret = "a prompt that nobody may read"  # noqa: S105
+    secret = "a prompt that nobody may read"
     answer = functions.http("submit_task", with_body(GENERATE, {"prompt": secret, "metadata": {"k": secret}}))
     functions.simulator.behave(Behaviour(refusal=Refusal(400, "bad_request", secret)))
     functions.http("submit_task", with_body(GENERATE, {"prompt": secret}))

@@ -204,7 +204,7 @@ json_values = st.recursive(
 )
 
 
-@given(st.fixed_dictionaries({}, optional={name: json_values for name in ("success", "task_id", "data", "error")}))
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(("success", "task_id", "data", "error"), json_values)))
 def test_no_json_object_breaks_the_parser(body: dict[str, Any]) -> None:
     assert isinstance(callback(body), Running | Generated | Failed)
     assert isinstance(submit(Session(200, body)), Accepted | Refused | Unknown)

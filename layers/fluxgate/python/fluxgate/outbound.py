@@ -19,14 +19,17 @@ from fluxgate.errors import ImageUnavailable
 from fluxgate.telemetry import tracer
 
 CONNECT_SECONDS = 3.05
-PROVIDER_SECONDS = 18.0  # with the connect time and the two writes it stays below the gateway's 29 seconds
+# A provider that is silent for the first, or not done after the second, is left. Their sum, the worst case, leaves time
+# for two writes before the gateway's 29 seconds.
+PROVIDER_STALL_SECONDS = 10.0
+PROVIDER_SECONDS = 15.0
 PROVIDER_ANSWER_BYTES = 1024 * 1024
 # A Lambda is frozen between calls: what was kept alive longer than this may be dead, and a reset on a dead connection
 # cannot be told from a reset after sending.
 KEEP_ALIVE_SECONDS = 5.0
 CHUNK_BYTES = 64 * 1024
 
-DOWNLOAD_STALL_SECONDS = 10.0  # without a single byte
+DOWNLOAD_STALL_SECONDS = 5.0
 
 # Names that no public server has (RFC 6761, RFC 6762, RFC 8375, and ICANN's reservation of .internal).
 NEVER_PUBLIC = (".localhost", ".local", ".internal", ".home.arpa", ".invalid", ".test", ".onion")
@@ -43,10 +46,9 @@ class AnswerLost(Exception):
 class ProviderSession:
     """Posts JSON to one provider, once, over a connection that is kept alive only while it is surely alive."""
 
-    def __init__(self, seconds: float = PROVIDER_SECONDS) -> None:
+    def __init__(self) -> None:
         self._session = requests.Session()  # noqa: TID251 - the one place
         self._session.trust_env = False  # a .netrc or a proxy variable must not meet the provider's token
-        self._seconds = seconds
         self._used_at = 0.0
 
     def post(self, url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[int, bytes]:
@@ -60,8 +62,8 @@ class ProviderSession:
             self._used_at = time.monotonic()
 
     def _post(self, url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[int, bytes]:
-        timeout = (CONNECT_SECONDS, self._seconds)
-        deadline = time.monotonic() + self._seconds
+        timeout = (CONNECT_SECONDS, PROVIDER_STALL_SECONDS)
+        deadline = time.monotonic() + PROVIDER_SECONDS
         try:
             with self._session.post(
                 url, json=body, headers=headers, timeout=timeout, allow_redirects=False, stream=True
@@ -69,7 +71,7 @@ class ProviderSession:
                 return answer.status_code, b"".join(_chunks(answer, PROVIDER_ANSWER_BYTES, deadline))
         except (_TooLarge, _TooSlow) as error:
             raise AnswerLost(error.reason) from None
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             outcome = NotSent if _before_sending(error) else AnswerLost
             raise outcome(type(error).__name__) from None
 
@@ -97,7 +99,8 @@ def download(url: str, into: IO[bytes], *, max_bytes: int, seconds: float, allow
             raise ImageUnavailable(error.reason) from None
         except InvalidIPAddress:
             raise ImageUnavailable("address_not_public") from None
-        except (requests.RequestException, ValueError) as error:  # ValueError: a host name that cannot be encoded
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+            # ValueError: a host name that cannot be encoded
             raise ImageUnavailable(type(error).__name__) from None
 
 
@@ -128,8 +131,9 @@ class _TooSlow(Exception):
 
 
 def _chunks(answer: requests.Response, max_bytes: int, deadline: float) -> Iterator[bytes]:
+    """What has arrived, as it arrives: waiting for whole chunks would let a trickle outlast any deadline."""
     received = 0
-    for chunk in answer.iter_content(CHUNK_BYTES):
+    while chunk := answer.raw.read1(CHUNK_BYTES, decode_content=True):
         received += len(chunk)
         if received > max_bytes:
             raise _TooLarge
@@ -138,7 +142,7 @@ def _chunks(answer: requests.Response, max_bytes: int, deadline: float) -> Itera
         yield chunk
 
 
-def _before_sending(error: requests.RequestException) -> bool:
+def _before_sending(error: Exception) -> bool:
     """Whether the error belongs to the connect phase. requests.ConnectionError alone does not tell: it also covers
     connections that broke after sending."""
     if isinstance(error, requests.ConnectTimeout | requests.exceptions.InvalidURL):
