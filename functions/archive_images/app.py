@@ -5,6 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from fluxgate import events, wiring
 from fluxgate.schemas import ArchiveJob
 from fluxgate.telemetry import entrypoint

@@ -4,6 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from fluxgate import api, wiring
 from fluxgate.telemetry import entrypoint
 from fluxgate.workflows.receive_callback import receive_callback

@@ -5,6 +5,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from fluxgate import api, wiring
 from fluxgate.schemas import EditRequest, GenerateRequest, TaskView
 from fluxgate.telemetry import entrypoint
