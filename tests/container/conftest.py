@@ -33,11 +33,17 @@ def sam() -> str:
 
 
 @pytest.fixture(scope="session")
-def sam_local(sam: str) -> Iterator[SamLocal]:
+def sam_options() -> list[str]:
+    """Where the image is at hand, a newer one is not looked for."""
+    return ["--skip-pull-image"] if has_image(IMAGE) else []
+
+
+@pytest.fixture(scope="session")
+def sam_local(sam: str, sam_options: list[str]) -> Iterator[SamLocal]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     try:
-        local = SamLocal(sam, port=port, options=["--skip-pull-image"] if has_image(IMAGE) else [])
+        local = SamLocal(sam, port=port, options=sam_options)
     except SamUnavailable as reason:
         unavailable(str(reason))
     with local:

@@ -6,7 +6,7 @@ import pytest
 
 from local.build import BUILD
 
-pytestmark = [pytest.mark.container, pytest.mark.usefixtures("sam")]
+pytestmark = [pytest.mark.container, pytest.mark.timeout(600), pytest.mark.usefixtures("sam")]
 
 DEPENDENCIES = BUILD / "DependenciesLayer/python"
 FLUXGATE = BUILD / "FluxgateLayer/python"

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from local.sam import SamLocal
 from local.seeds import GENERATED, SUBMITTED, SUCCEEDED
 from local.stack import ROOT
 
-pytestmark = pytest.mark.container
+pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]
 
 EVENTS = sorted((ROOT / "events").glob("*.json"))
 
@@ -52,7 +53,7 @@ def is_refused(result: Any) -> bool:
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.stem)
 def test_event(sam_local: SamLocal, event: Path) -> None:
     sam_local.seed()
-    done = sam_local.invoke(function_of(event), event, capture_output=True)
+    done = sam_local.invoke(function_of(event), event, stdout=PIPE, stderr=PIPE)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert "errorMessage" not in result, done.stderr
@@ -62,9 +63,9 @@ def test_event(sam_local: SamLocal, event: Path) -> None:
         assert status_of(sam_local, task_id) == status
 
 
-def test_the_command_prints_the_functions_answer(sam: str) -> None:
-    command = [sys.executable, "-m", "local.sam", "--sam", sam, "invoke"]
-    arguments = ["ReadTasksFunction", "events/read_tasks.good_task.json", "--skip-pull-image"]
+def test_the_command_prints_the_functions_answer(sam: str, sam_options: list[str]) -> None:
+    command = [sys.executable, "-m", "local.sam", "--sam", sam, "invoke", "ReadTasksFunction"]
+    arguments = ["events/read_tasks.good_task.json", *sam_options]
     done = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     task = json.loads(json.loads(done.stdout)["body"])

@@ -6,6 +6,7 @@
 import json
 from io import BytesIO
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from PIL import Image
 
 from local.sam import SamLocal
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]
 
 PROMPT = "A lighthouse in a storm"
 
@@ -59,7 +60,7 @@ def test_a_generation_from_request_to_picture(sam_local: SamLocal, tmp_path: Pat
     def invoke(function: str, event: Any) -> None:
         file = tmp_path / f"{function}.json"
         file.write_text(json.dumps(event, default=lambda moment: moment.timestamp()))
-        done = sam_local.invoke(function, file, capture_output=True)
+        done = sam_local.invoke(function, file, stdout=PIPE, stderr=PIPE)
         assert json.loads(done.stdout) == {"batchItemFailures": []}, done.stderr
 
     resources = sam_local.stack.deployment.resources

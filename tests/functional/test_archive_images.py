@@ -1,5 +1,6 @@
 """Archiving: what lies in the bucket afterwards, and what a task says of what could not be fetched."""
 
+import copy
 import io
 import json
 from typing import Any
@@ -25,7 +26,7 @@ def _generated_task(functions: Functions) -> None:
 
 def job(functions: Functions, *urls: str, attempt: int = 1, images: Any = None) -> Event:
     """The event for a stored task with these images at the provider."""
-    message = json.loads(json.dumps(ARCHIVE))
+    message = copy.deepcopy(ARCHIVE)
     record = message["Records"][0]
     found = images or [{"url": url, "seed": n} for n, url in enumerate(urls)]
     record["body"] = json.dumps({**JOB, "images": found})

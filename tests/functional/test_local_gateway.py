@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from local.deployment import Api, GatewayResponse, Route
 from local.http_api import HttpApi
+from local.openapi import Api, GatewayResponse, Route
 from local.rest_api import RestApi
 from local.worker import Invocation
 

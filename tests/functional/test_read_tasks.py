@@ -108,14 +108,14 @@ def test_a_filtered_list_loses_nothing_between_pages(
 def test_another_owner_cannot_use_the_cursor(functions: Functions, owner: str) -> None:
     cursor = functions.http("read_tasks", asked_by(owner, LIST, limit="5")).body["cursor"]
     answer = functions.http("read_tasks", asked_by("someone-else", LIST, cursor=cursor))
-    assert (answer.status, answer.faults.keys()) == (422, {"cursor"})
+    assert (answer.status, set(answer.faults)) == (422, {"cursor"})
     assert owner not in cursor
 
 
 @pytest.mark.parametrize("cursor", ["x", "%%%", "AAAA", "W10", "bnVsbA", "WyJhIiwiYiJd", "e30", "\u00e9"])
 def test_a_cursor_that_was_made_up_is_refused(functions: Functions, cursor: str) -> None:
     answer = functions.http("read_tasks", asked_by("local", LIST, cursor=cursor))
-    assert (answer.status, answer.faults.keys()) == (422, {"cursor"})
+    assert (answer.status, set(answer.faults)) == (422, {"cursor"})
 
 
 def test_every_bad_query_parameter_is_named(functions: Functions) -> None:

@@ -177,7 +177,7 @@ def test_braces_in_what_a_client_sent_do_no_harm(text: str) -> None:
 def task(status: Status, *images: Image) -> Task:
     now = datetime(2026, 11, 22, tzinfo=UTC)
     return Task(
-        task_id="t", owner="o", status=status, action="generate", model="flux-dev", prompt="p", size="1024x1024", count=2,
+        task_id="t", owner="o", status=status, action="generate", model="flux-dev", prompt="p", size="1:1", count=2,
         provider="acedata", created_at=now, updated_at=now, expires_at=now, images=images,
     )  # fmt: skip
 
@@ -195,6 +195,8 @@ def test_images_are_shown_when_the_task_has_succeeded_and_not_before() -> None:
     lost = Image(source_url="https://cdn/2", seed=3)
     assert TaskView.of(task(Status.GENERATED, kept, lost), "signed:{}".format).images == []
     assert TaskView.of(task(Status.SUCCEEDED, kept, lost), "signed:{}".format).images == [
-        ImageView(url="signed:o/t/0.png", seed=None, content_type="image/png", width=8, height=9, bytes=10, archived=True),
+        ImageView(
+            url="signed:o/t/0.png", seed=None, content_type="image/png", width=8, height=9, bytes=10, archived=True
+        ),
         ImageView(url="https://cdn/2", seed=3, content_type=None, width=None, height=None, bytes=None, archived=False),
-    ]  # fmt: skip
+    ]

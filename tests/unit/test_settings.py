@@ -44,4 +44,4 @@ def test_settings_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TASKS_TABLE", "tasks")
     settings = TableSettings.from_environment()
     with pytest.raises(ValueError, match="frozen"):
-        settings.tasks_table = "other"
+        settings.tasks_table = "other"  # type: ignore[misc]
