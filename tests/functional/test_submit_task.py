@@ -1,15 +1,23 @@
 """Submitting over HTTP: what is accepted, what the provider is told, what each of its answers becomes."""
 
 import json
+import math
 import re
+from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 from unittest.mock import ANY
 
 import pytest
+from pydantic import SecretStr
 
-from fluxgate.catalogue import MODELS
-from fluxgate.tasks import Status, token_hash
-from local.simulator import Answer, Behaviour, Form, Refusal
+from fluxgate.catalogue import MODELS, RATIOS
+from fluxgate.outbound import ProviderSession
+from fluxgate.providers import Accepted
+from fluxgate.providers.acedata import AceData
+from fluxgate.schemas import GenerateRequest
+from fluxgate.tasks import Status, Task, token_hash
+from local.simulator import Answer, Behaviour, Form, Refusal, Simulator
 from tests.harness import Functions, event, with_body
 
 GENERATE = event("submit_task.good_generate")
@@ -296,3 +304,23 @@ def test_logs_hold_ids_and_never_prompts_or_tokens(functions: Functions) -> None
     assert callback_url.rpartition("/")[2] not in logs
     assert "Bearer" not in logs
     assert "simulated" not in logs
+
+
+@pytest.mark.parametrize("model", list(MODELS)[:6])
+def test_every_size_of_the_users_models_reaches_the_provider_with_exactly_the_vendors_fields(model: str) -> None:
+    sides = range(256, 1441, 32)
+    sizes = RATIOS.values if MODELS[model].sizes is RATIOS else [f"{w}x{h}" for w, h in product(sides, sides)]
+    now = datetime.now(UTC)
+    with Simulator(behaviour=Behaviour(callbacks=0, latency=math.inf)) as simulator:
+        provider = AceData(ProviderSession(), simulator.url, SecretStr("token"))
+        for size in sizes:
+            request = GenerateRequest.model_validate({"prompt": "a fox", "model": model, "size": size})
+            task = Task(
+                task_id=size, owner="o", status=Status.SUBMITTING, action=request.action, model=request.model,
+                prompt=request.prompt, size=request.size, count=request.count, provider=provider.name, created_at=now,
+                updated_at=now, expires_at=now,
+            )  # fmt: skip
+            assert isinstance(provider.submit(task, "https://callbacks.fluxgate.dev/1"), Accepted)
+        fields = {"action": "generate", "prompt": "a fox", "model": model, "count": 1}
+        url = {"callback_url": "https://callbacks.fluxgate.dev/1"}
+        assert [it.body for it in simulator.submissions] == [{**fields, "size": size, **url} for size in sizes]

@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-__all__ = ["about_task", "count", "entrypoint", "logger", "metrics", "milliseconds", "tracer"]
+__all__ = ["about_model", "about_task", "count", "entrypoint", "logger", "metrics", "milliseconds", "tracer"]
 
 Handler = Callable[[dict[str, Any], LambdaContext], Any]
 
@@ -42,6 +42,11 @@ def about_task(task_id: str) -> None:
     """Let every log line and the trace of this event carry the task's id."""
     logger.append_keys(task_id=task_id)
     tracer.put_annotation("task_id", task_id)
+
+
+def about_model(model: str) -> None:
+    """Let the trace of this event be found by the model."""
+    tracer.put_annotation("model", model)
 
 
 def count(name: str, value: int = 1) -> None:

@@ -8,7 +8,7 @@ from fluxgate.errors import MoveRefused, StorageUnavailable
 from fluxgate.providers import Accepted, NotAccepted, Provider, Refused, Submission, Unknown
 from fluxgate.schemas import EditRequest, GenerateRequest
 from fluxgate.tasks import Attempt, Status, Task, TaskStore, new_task_id, token_hash
-from fluxgate.telemetry import about_task, count, logger
+from fluxgate.telemetry import about_model, about_task, count, logger
 
 
 def submit_task(
@@ -28,6 +28,7 @@ def submit_task(
     attempt = Attempt()
     task = tasks.create(_new_task(request, owner, provider.name, attempt, retention))
     about_task(task.task_id)
+    about_model(task.model)
     logger.info("Task created", extra={"model": task.model, "action": task.action, "owner": owner})
     callback_url = f"{callback_base_url}/callbacks/{provider.name}/{task.task_id}/{attempt.token}"
     submission = provider.submit(task, callback_url)
