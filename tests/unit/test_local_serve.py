@@ -22,6 +22,11 @@ def test_what_is_worse_than_information_says_so() -> None:
     assert step(_line(level="WARNING", message="Image not fetched")) == "submit_task  WARNING Image not fetched"
 
 
+def test_of_a_traceback_only_what_was_raised_is_shown() -> None:
+    line = _line(message="Record failed", exception="Traceback (most recent call last):\n  File x\nKeyError: 'id'\n")
+    assert step(line) == "submit_task  Record failed  exception=KeyError: 'id'"
+
+
 @pytest.mark.parametrize("text", ["Traceback (most recent call last):", '"a string"', "{broken"])
 def test_other_lines_are_shown_as_they_are(text: str) -> None:
     assert step(LogLine("submit_task", text)) == f"submit_task  {text}"

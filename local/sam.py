@@ -1,0 +1,195 @@
+"""How the functions run in containers: `sam local` in front of a stack that has no functions of its own.
+
+`sam local` has no queues, streams or schedules: it invokes one function, or serves the APIs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import requests
+
+from local.aws import ISOLATED, REGION, LocalAwsError
+from local.build import TEMPLATE, BuildFailed, SamUnavailable, build, find_sam
+from local.containers import architecture, engine
+from local.simulator import Behaviour, Simulator
+from local.stack import LAYER, ROOT, Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from local.deployment import Function
+
+PORT = 3001
+ANYWHERE = "0.0.0.0"  # containers do not reach loopback
+OWNER = "local"  # of what `sam local` submits: it knows no API keys
+PROVIDER_IMAGES = "https://cdn.example.com"  # in the events; here the simulator serves them
+PATIENT = Behaviour(callback_timeout=60)  # the first callback waits for `sam` to build an image
+EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+
+
+class SamLocal:
+    """A context manager: moto and the simulator behind `sam`, which it runs."""
+
+    def __init__(self, sam: str, *, port: int = PORT, options: Sequence[str] = ()) -> None:
+        """`port` is the one of `sam local start-api`; `options` are handed to every `sam local`.
+
+        Raises SamUnavailable where no container engine answers.
+        """
+        found = engine()
+        if found is None:
+            raise SamUnavailable("No container engine answers. Start Docker or podman, or set DOCKER_HOST.")
+        self.url = f"http://127.0.0.1:{port}"
+        self.simulator = Simulator(ANYWHERE, public_url=f"http://{found.host}:{{port}}", behaviour=PATIENT)
+        self.stack = Stack(host=ANYWHERE, name=found.host, simulator=self.simulator, functions=False)
+        self._sam, self._port = sam, port
+        self._options = (*found.options, "--parameter-overrides", f"Architecture={architecture()}", *options)
+        self._parts = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as parts:
+            build(self._sam)
+            # moto would take the first word of podman's name for this machine for a bucket's.
+            os.environ.setdefault("S3_IGNORE_SUBDOMAIN_BUCKETNAME", "true")
+            parts.enter_context(self.stack)
+            self._files = Path(parts.enter_context(tempfile.TemporaryDirectory()))
+            self._variables = self._files / "environment.json"
+            self._variables.write_text(json.dumps(self._environments()))
+            self._credentials = self._make_user()
+            self.seed()
+            self._parts = parts.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._parts.close()
+
+    def seed(self) -> None:
+        """Put the tasks of which the files in events/ speak into their first state."""
+        from local.seeds import seed  # noqa: PLC0415 - needs fluxgate, which `main` has to find first
+
+        seed(self.stack, self.simulator, OWNER)
+
+    def invoke(self, function: str, event: Path, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Invoke a function by its logical id, with its role. `options` are those of `subprocess.Popen`."""
+        role = self._functions()[function].role_arn
+        adapted = self._files / event.name
+        adapted.write_text(event.read_text().replace(PROVIDER_IMAGES, self.simulator.public_url))
+        command = self._command("invoke", function, "--event", str(adapted))
+        with self._run(command, self.stack.aws.credentials(role).environment, **options) as process:
+            output, errors = process.communicate()
+        return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+    @contextmanager
+    def api(self, **options: Any) -> Iterator[subprocess.Popen[str]]:
+        """Serve both APIs at `url`. `sam` hands the same credentials to all functions: here those of a user who may do
+        everything. `options` are those of `subprocess.Popen`."""
+        self._check_port()
+        with self._run(self._command("start-api", "--port", str(self._port)), self._credentials, **options) as process:
+            self._wait_for(process)
+            yield process
+
+    @contextmanager
+    def _run(self, command: list[str], credentials: dict[str, str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+        """Run `sam`, at most as long as the context. In a process group of its own: Ctrl-C is ours to handle."""
+        environment = self._environment(credentials)
+        with subprocess.Popen(command, cwd=ROOT, env=environment, text=True, process_group=0, **options) as process:
+            try:
+                yield process
+            finally:
+                process.terminate()  # on which `sam` also ends its containers
+
+    def _command(self, *arguments: str) -> list[str]:
+        common = ("--template", str(TEMPLATE), "--env-vars", str(self._variables))
+        return [self._sam, "local", *arguments, *common, *self._options]
+
+    def _environments(self) -> dict[str, dict[str, str]]:
+        """`sam` passes on what the template declares, also what is absent at AWS."""
+        ours = {"LOCAL_OWNER": OWNER, "CALLBACK_BASE_URL": self.url}
+        return {name: {**function.environment, **ours} for name, function in self._functions().items()}
+
+    def _functions(self) -> dict[str, Function]:
+        """By logical id, which is the folder's name in another spelling."""
+        functions = self.stack.deployment.functions.values()
+        return {f"{function.name.title().replace('_', '')}Function": function for function in functions}
+
+    def _environment(self, credentials: dict[str, str]) -> dict[str, str]:
+        """That of `sam` itself, which hands the credentials on and asks STS whose they are."""
+        ours = {"AWS_DEFAULT_REGION": REGION, "AWS_ENDPOINT_URL": self.stack.aws.endpoint, "SAM_CLI_TELEMETRY": "0"}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        return kept | ISOLATED | credentials | ours
+
+    def _make_user(self) -> dict[str, str]:
+        iam = self.stack.client("iam")
+        iam.create_user(UserName="sam")
+        iam.put_user_policy(UserName="sam", PolicyName="everything", PolicyDocument=json.dumps(EVERYTHING))
+        key = iam.create_access_key(UserName="sam")["AccessKey"]
+        return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
+    def _check_port(self) -> None:
+        """Now, for `sam` says it late, and meanwhile another program would answer."""
+        try:
+            socket.create_server(("127.0.0.1", self._port)).close()
+        except OSError as error:
+            raise SamUnavailable(f"Port {self._port} is in use.") from error
+
+    def _wait_for(self, process: subprocess.Popen[str], seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                requests.get(f"{self.url}/no-such-route", timeout=5)
+            except requests.ConnectionError:
+                time.sleep(0.1)
+            else:
+                return
+        raise SamUnavailable("`sam local start-api` does not answer.")
+
+
+def main() -> int:
+    """For the command line. Unknown arguments are `sam local`'s."""
+    parser = argparse.ArgumentParser(prog="python -m local.sam", description="Runs the functions in containers.")
+    parser.add_argument("--sam", metavar="PATH", help="the SAM CLI; else the variable SAM, else on PATH")
+    commands = parser.add_subparsers(dest="command", required=True)
+    invoke = commands.add_parser("invoke", help="invoke one function")
+    invoke.add_argument("function", help="its logical id, as SubmitTaskFunction")
+    invoke.add_argument("event", type=Path, help="a file, as events/submit_task.good_generate.json")
+    api = commands.add_parser("start-api", help="serve both APIs until interrupted")
+    api.add_argument("--port", type=int, default=PORT)
+    arguments, options = parser.parse_known_args()
+    sys.path.insert(0, str(LAYER))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        return _run(arguments, options)
+    except (SamUnavailable, LocalAwsError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except BuildFailed:
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(arguments: argparse.Namespace, options: list[str]) -> int:
+    port = getattr(arguments, "port", PORT)
+    with SamLocal(find_sam(arguments.sam), port=port, options=options) as sam:
+        if arguments.command == "invoke":
+            return sam.invoke(arguments.function, arguments.event).returncode
+        with sam.api() as process:
+            return process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""How the simulator listens: a threaded HTTP/1.1 server that can break connections and ends with all of its own."""
+
+import contextlib
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock, Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request, read to its end."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+    connection: socket.socket
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the client has gone away."""
+        try:
+            return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One HTTP answer. Pieces are sent as they come; `length` declares one that need not be true."""
+
+    status: int
+    content_type: str
+    body: bytes | Iterator[bytes]
+    length: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Dropped(Exception):
+    """Raised by the application to end a connection without a byte, with a TCP reset if asked."""
+
+    def __init__(self, *, reset: bool = False) -> None:
+        super().__init__()
+        self.reset = reset
+
+
+class Listener:
+    """Serves an application in the background from `start` until `close`."""
+
+    def __init__(
+        self, app: Callable[[Request], Reply], host: str, port: int, *, keep_alive: float = 60, verbose: bool = False
+    ) -> None:
+        """Bind at once, so that the port is known. Connections that idle for `keep_alive` seconds are closed."""
+        self._server = _Server((host, port), app, keep_alive=keep_alive, verbose=verbose)
+        self.port = self._server.server_address[1]
+        self._thread = Thread(target=self._server.serve_forever, args=(0.02,), name="simulator")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening, cut open connections and wait for their threads."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.cut()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False  # so that server_close waits for them
+    request_queue_size = 256
+
+    def __init__(self, address: tuple[str, int], app: Callable[[Request], Reply], **options: Any) -> None:
+        super().__init__(address, _Handler)
+        self.app = app
+        self.keep_alive: float = options["keep_alive"]
+        self.verbose: bool = options["verbose"]
+        self._connections: set[socket.socket] = set()
+        self._lock = Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._connections.discard(request)
+        if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER):
+            request.close()  # a shutdown first would send FIN instead of a reset
+        else:
+            super().shutdown_request(request)
+
+    def cut(self) -> None:
+        """End all connections, whatever their threads wait for."""
+        with self._lock:
+            connections = list(self._connections)
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # head and body in one packet
+    server: _Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.connection.settimeout(self.server.keep_alive or None)
+
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            super().handle()
+
+    def finish(self) -> None:
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            super().finish()
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self.rfile.read(int(headers.get("content-length", 0)))
+        self.close_connection |= not self.server.keep_alive
+        try:
+            reply = self.server.app(Request(self.command, parts.path, parts.query, headers, body, self.connection))
+        except Dropped as order:
+            self._drop(reset=order.reset)
+        else:
+            self._send(reply)
+
+    do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_GET  # noqa: N815 - names of the base class
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        if self.server.verbose:
+            super().log_message(format, *args)
+
+    def _drop(self, *, reset: bool) -> None:
+        self.close_connection = True
+        if reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def _send(self, reply: Reply) -> None:
+        pieces = iter([reply.body]) if isinstance(reply.body, bytes) else reply.body
+        length = len(reply.body) if isinstance(reply.body, bytes) and reply.length is None else reply.length
+        self.send_response(reply.status)
+        self.send_header("Content-Type", reply.content_type)
+        if length is None:
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Content-Length", str(length))
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        for piece in pieces:
+            self.wfile.write(piece if length is not None else b"%x\r\n%b\r\n" % (len(piece), piece))
+            self.wfile.flush()
+        if length is None:
+            self.wfile.write(b"0\r\n\r\n")
