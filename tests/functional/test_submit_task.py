@@ -259,6 +259,7 @@ def test_a_table_that_fails_at_first_buys_nothing(functions: Functions) -> None:
     posted = len(functions.simulator.submissions)
     answer = functions.http("submit_task", GENERATE)
     assert (answer.status, answer.body["code"]) == (503, "storage_unavailable")
+    assert '"reason":"ThrottlingException"' in functions.logs()
     assert len(functions.simulator.submissions) == posted
 
 

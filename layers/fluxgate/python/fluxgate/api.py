@@ -126,6 +126,8 @@ def _add_error_handlers(app: Resolver) -> None:
         def answer(
             error: Exception, status: HTTPStatus = status, code: str = code, detail: str = detail
         ) -> Response[str]:
+            if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                logger.error("Request failed", extra={"error": type(error).__name__, "reason": str(error)})
             return _problem(app, status, code, detail, getattr(error, "errors", []))
 
         app.exception_handler(kind)(answer)
