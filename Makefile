@@ -7,7 +7,7 @@ REPORTS ?= .reports
 RUN := $(VENV)/bin/python
 SAM := $(SAM_VENV)/bin/sam
 SOURCES := layers/fluxgate/python/fluxgate functions local tests
-PIP_INSTALL = -m pip --disable-pip-version-check --quiet install --require-hashes --requirement
+PIP_INSTALL = -m pip --disable-pip-version-check -qq install --require-hashes --requirement
 
 export PYTHONPATH := layers/fluxgate/python:.
 export SAM
