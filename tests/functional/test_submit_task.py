@@ -3,8 +3,12 @@
 import json
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import product
+from threading import Thread
 from typing import Any
 from unittest.mock import ANY
 
@@ -16,7 +20,7 @@ from fluxgate.outbound import ProviderSession
 from fluxgate.providers import Accepted
 from fluxgate.providers.acedata import AceData
 from fluxgate.schemas import GenerateRequest
-from fluxgate.tasks import Status, Task, token_hash
+from fluxgate.tasks import Image, Status, Task, token_hash
 from local.simulator import Answer, Behaviour, Form, Refusal, Simulator
 from tests.harness import Functions, event, with_body
 
@@ -222,26 +226,49 @@ def test_a_provider_that_hangs_is_left_in_time(functions: Functions, monkeypatch
 
 
 def test_a_callback_before_the_answer_is_kept(functions: Functions) -> None:
-    """The callback is stored while the submitter still waits; the submitter's own write then changes nothing."""
-    functions.simulator.behave(Behaviour(answer_delay=0.3, callbacks=0))
-    store = functions.stack.client("dynamodb")
-    table = functions.stack.deployment.resources["TasksTable"]
+    """What the callback has stored just before the submitter's own write stays, and the answer is 202 all the same."""
+    images = (Image(source_url="https://cdn/1.png"),)
 
     def callback_first(model: Any, **_: Any) -> None:
         if model.name == "UpdateItem":
-            (item,) = [i for i in store.scan(TableName=table)["Items"] if i["prompt"]["S"] == "early"]
-            store.update_item(
-                TableName=table,
-                Key={"task_id": item["task_id"]},
-                UpdateExpression="SET #s = :s",
-                ExpressionAttributeNames={"#s": "status"},
-                ExpressionAttributeValues={":s": {"S": "generated"}},
-            )
+            *_, task_id, token = functions.simulator.submissions[-1].body["callback_url"].split("/")
+            functions.tasks.advance(task_id, Status.GENERATED, token=token, images=images)
 
     functions.before_call = callback_first
-    answer = functions.http("submit_task", with_body(GENERATE, {"prompt": "early"}))
+    answer = functions.http("submit_task", GENERATE)
     assert (answer.status, answer.body["status"]) == (202, "processing")
-    assert functions.stored(answer.body["task_id"]).status is Status.GENERATED
+    task = functions.stored(answer.body["task_id"])
+    assert (task.status, task.images) == (Status.GENERATED, images)
+
+
+def test_an_answer_that_is_the_result_already_is_stored(functions: Functions) -> None:
+    """As from a provider that passes over the callback URL and answers when it has finished."""
+    with saying(b'{"success": true, "task_id": "p1", "data": [{"image_url": "https://cdn/1.png"}]}') as url:
+        answer = functions.http("submit_task", GENERATE, FLUX_API_URL=url)
+    assert (answer.status, answer.body["status"]) == (202, "processing")
+    task = functions.stored(answer.body["task_id"])
+    assert (task.status, task.provider_task_id) == (Status.GENERATED, "p1")
+    assert task.images == (Image(source_url="https://cdn/1.png"),)
+
+
+@contextmanager
+def saying(body: bytes) -> Iterator[str]:
+    """A provider that answers one request with this."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        thread.join()
 
 
 def test_a_task_that_is_stored_answers_202_even_if_the_table_fails_afterwards(functions: Functions) -> None:
