@@ -111,6 +111,7 @@ class SamLocal:
                 yield process
             finally:
                 process.terminate()  # on which `sam` also ends its containers
+                process.wait()
 
     def _command(self, *arguments: str) -> list[str]:
         common = ("--template", str(TEMPLATE), "--env-vars", str(self._variables))

@@ -122,6 +122,13 @@ def test_what_cannot_be_fetched_is_tried_again(functions: Functions, name: str) 
         assert f'"reason":"{reason}"' in functions.logs()
 
 
+def test_a_broken_picture_is_no_image(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
+    (url,) = made(functions, Behaviour())
+    monkeypatch.setattr("local.simulator.records.Image.content", b"\x89PNG\r\n\x1a\nand then nothing of the kind")
+    functions.invoke("archive_images", job(functions, url))
+    assert '"reason":"not_an_image"' in functions.logs()
+
+
 def test_a_picture_that_is_too_large_or_too_slow_is_left(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fluxgate.images.MAX_BYTES", 100_000)
     (huge,) = made(functions, Behaviour(image_fault=ImageFault.HUGE, huge_bytes=300_000))

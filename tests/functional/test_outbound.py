@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -85,10 +85,25 @@ def test_a_connection_that_has_been_idle_is_not_used_again(monkeypatch: pytest.M
         assert len(connections) == 2
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "http://nowhere.invalid/", "https://nowhere.invalid/"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/", "http://nowhere.invalid/", "https://nowhere.invalid/", "https://"]
+)
 def test_no_connection_proves_that_nothing_was_sent(url: str) -> None:
     with pytest.raises(NotSent):
         ProviderSession().post(url, {}, {})
+
+
+def test_a_connection_that_is_not_answered_proves_that_nothing_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbound, "CONNECT_SECONDS", 0.2)
+    with ExitStack() as sockets:
+        listener = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        address = listener.getsockname()
+        for _ in range(4):  # its queue is full
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        with pytest.raises(NotSent, match="ConnectTimeout"):
+            ProviderSession().post(f"http://127.0.0.1:{address[1]}/", {}, {})
 
 
 def test_a_certificate_that_is_not_trusted_proves_that_nothing_was_sent() -> None:

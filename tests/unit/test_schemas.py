@@ -76,6 +76,11 @@ def test_every_bad_field_is_named_at_once() -> None:
     assert "flux-dev, flux-pro," in named["model"]
 
 
+def test_a_size_that_some_model_takes_is_not_blamed_for_a_wrong_model() -> None:
+    for size in ("1024x1024", "16:9", ""):
+        assert refusals({"prompt": "a fox", "model": "flux-9", "size": size}).keys() == {"model"}
+
+
 def test_a_wrong_size_is_named_beside_a_wrong_prompt_with_the_nearest_valid_one() -> None:
     named = refusals({"prompt": "", "model": "flux-pro", "size": "1000x1000"})
     assert named.keys() == {"prompt", "size"}

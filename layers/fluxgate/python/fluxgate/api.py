@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -55,7 +54,6 @@ TABLE: dict[type[Exception], tuple[HTTPStatus, str, str]] = {
 def rest() -> APIGatewayRestResolver:
     """For the REST API: requests and answers are validated by the handlers' type hints."""
     app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=_json_body)
-    app.use(middlewares=[_only_json])
     _add_error_handlers(app)
     _add_validation_handlers(app)
     return app
@@ -108,13 +106,6 @@ def _json_body(body: str) -> Any:
         raise errors.MalformedBody([("", "The body is not valid JSON.")]) from None
 
 
-def _only_json(app: APIGatewayRestResolver, next_middleware: Callable[..., Response[Any]]) -> Response[Any]:
-    """Powertools would also take forms."""
-    if not _is_json(app):
-        raise errors.UnsupportedMediaType([])
-    return next_middleware(app)
-
-
 def _is_json(app: APIGatewayRestResolver) -> bool:
     content_type = app.current_event.headers.get("content-type", "application/json")
     return not app.current_event.body or content_type.lower().startswith("application/json")
@@ -135,7 +126,7 @@ def _add_error_handlers(app: Resolver) -> None:
 
 def _add_validation_handlers(app: APIGatewayRestResolver) -> None:
     def invalid(error: RequestValidationError) -> Response[str]:
-        if not _is_json(app):  # Powertools has read it as a form
+        if not _is_json(app):  # Powertools has read it as a form, whose fields are never what the models ask for
             return _problem(app, *TABLE[errors.UnsupportedMediaType], [])
         faults = [(_field(fault["loc"]), fault["msg"]) for fault in error.errors()]
         return _problem(app, *TABLE[errors.InvalidRequest], faults)
