@@ -28,6 +28,8 @@ _CONFIG = Config(proxies={}, retries={"mode": "standard"}, s3={"addressing_style
 _MOTO = {
     "INITIAL_NO_AUTH_ACTION_COUNT": "0",
     "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
+    # Else the first word of what containers call this machine would be taken for a bucket.
+    "S3_IGNORE_SUBDOMAIN_BUCKETNAME": "true",
     # Without it moto looks for each request's account in all partitions, and loads every managed policy for each.
     "MOTO_ACCOUNT_ID": ACCOUNT,
 }

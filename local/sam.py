@@ -40,6 +40,11 @@ PATIENT = Behaviour(callback_timeout=60)  # the first callback waits for `sam` t
 EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 
+def logical_id(folder: str) -> str:
+    """The name in the template of the function in a folder of `functions/`."""
+    return f"{folder.title().replace('_', '')}Function"
+
+
 class SamLocal:
     """A context manager: moto and the simulator behind `sam`, which it runs."""
 
@@ -61,8 +66,6 @@ class SamLocal:
     def __enter__(self) -> Self:
         with ExitStack() as parts:
             build(self._sam)
-            # moto would take the first word of podman's name for this machine for a bucket's.
-            os.environ.setdefault("S3_IGNORE_SUBDOMAIN_BUCKETNAME", "true")
             parts.enter_context(self.stack)
             self._files = Path(parts.enter_context(tempfile.TemporaryDirectory()))
             self._variables = self._files / "environment.json"
@@ -123,9 +126,8 @@ class SamLocal:
         return {name: {**function.environment, **ours} for name, function in self._functions().items()}
 
     def _functions(self) -> dict[str, Function]:
-        """By logical id, which is the folder's name in another spelling."""
-        functions = self.stack.deployment.functions.values()
-        return {f"{function.name.title().replace('_', '')}Function": function for function in functions}
+        """By logical id."""
+        return {logical_id(function.name): function for function in self.stack.deployment.functions.values()}
 
     def _environment(self, credentials: dict[str, str]) -> dict[str, str]:
         """That of `sam` itself, which hands the credentials on and asks STS whose they are."""
@@ -165,8 +167,9 @@ def main() -> int:
     parser.add_argument("--sam", metavar="PATH", help="the SAM CLI; else the variable SAM, else on PATH")
     commands = parser.add_subparsers(dest="command", required=True)
     invoke = commands.add_parser("invoke", help="invoke one function")
-    invoke.add_argument("function", help="its logical id, as SubmitTaskFunction")
-    invoke.add_argument("event", type=Path, help="a file, as events/submit_task.good_generate.json")
+    functions = [logical_id(app.parent.name) for app in sorted((ROOT / "functions").glob("*/app.py"))]
+    invoke.add_argument("function", choices=functions)
+    invoke.add_argument("event", type=_file, help="as events/submit_task.good_generate.json")
     api = commands.add_parser("start-api", help="serve both APIs until interrupted")
     api.add_argument("--port", type=int, default=PORT)
     arguments, options = parser.parse_known_args()
@@ -181,6 +184,12 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _file(name: str) -> Path:
+    if not Path(name).is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {name}")
+    return Path(name)
 
 
 def _run(arguments: argparse.Namespace, options: list[str]) -> int:

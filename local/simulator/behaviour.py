@@ -95,7 +95,7 @@ class Behaviour:
     answer_success: bool = False  # `"success": true` beside the task's id
 
     latency: float = 0.5  # of generation; math.inf waits for Simulator.release()
-    failure: Refusal | None = None  # of generation; its status is not used
+    failure: Refusal | None = None  # of generation; its status counts only where the answer waits for it
     image_count: int | None = None  # None: as many as asked; 0: success without images
     seeds: bool = True
     timings: Literal["object", "number"] = "object"

@@ -4,7 +4,7 @@ import argparse
 import random
 from collections.abc import Callable
 
-from local.simulator.behaviour import Behaviour, Refusal
+from local.simulator.behaviour import DOCUMENTED, Behaviour, Refusal
 from local.simulator.rules import MODELS, NEWEST_MODELS
 from local.simulator.server import Simulator
 
@@ -14,9 +14,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("simulated provider")
     group.add_argument("--latency", type=float, default=0.5, metavar="SECONDS", help="of a generation (0.5)")
     group.add_argument("--fail", type=_rate, default=0, metavar="RATE", help="part of the generations that fail")
-    group.add_argument("--refuse", type=_rate, default=0, metavar="RATE", help="part of the requests that get a 429")
+    group.add_argument("--refuse", type=_rate, default=0, metavar="RATE", help="part of the requests that are refused")
+    codes = sorted({refusal.code for refusal in DOCUMENTED if refusal.code})
+    group.add_argument("--refuse-code", choices=codes, default="too_many_requests", help="why (too_many_requests)")
     group.add_argument("--lose", type=_rate, default=0, metavar="RATE", help="part of the callbacks that are lost")
     group.add_argument("--repeat", type=int, default=1, metavar="N", help="times that each callback is sent (1)")
+    group.add_argument("--late", type=float, default=0, metavar="SECONDS", help="between the end and the callback")
+    group.add_argument("--early", action="store_true", help="call back before the submission is answered")
     group.add_argument("--flux-token", metavar="TOKEN", help="the only token accepted; without it any is")
     group.add_argument("--newest-models", action="store_true", help="refuse flux-pro-1.1 and flux-pro-1.1-ultra")
     group.add_argument("--list-tasks", action="store_true", help="let /flux/tasks list tasks without ids")
@@ -26,7 +30,9 @@ def simulator_from(
     flags: argparse.Namespace, host: str = "127.0.0.1", port: int = 0, *, public_url: str | None = None
 ) -> Simulator:
     """A simulator that behaves as the flags say, not yet started."""
-    good = Behaviour(latency=flags.latency, callbacks=flags.repeat)
+    good = Behaviour(
+        latency=flags.latency, callbacks=flags.repeat, callback_delay=flags.late, callback_early=flags.early
+    )
     simulator = Simulator(
         host,
         port,
@@ -38,7 +44,7 @@ def simulator_from(
         verbose=getattr(flags, "verbose", False),
     )
     for rate, behaviour in (
-        (flags.refuse, good.but(refusal=Refusal.of("too_many_requests"))),
+        (flags.refuse, good.but(refusal=Refusal.of(flags.refuse_code))),
         (flags.fail, good.but(failure=Refusal.of("api_error"))),
         (flags.lose, good.but(callbacks=0)),
     ):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from local.sam import SamLocal
+from local.sam import SamLocal, logical_id
 from local.seeds import GENERATED, SUBMITTED, SUCCEEDED
 from local.stack import ROOT
 
@@ -26,10 +26,6 @@ STATUS_AFTER = {
     "receive_callback.good_failure": (SUBMITTED, "failed"),
     "receive_callback.good_success": (SUBMITTED, "generated"),
 }
-
-
-def function_of(event: Path) -> str:
-    return f"{event.name.partition('.')[0].title().replace('_', '')}Function"
 
 
 def status_of(sam_local: SamLocal, task_id: str) -> str:
@@ -53,7 +49,7 @@ def is_refused(result: Any) -> bool:
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.stem)
 def test_event(sam_local: SamLocal, event: Path) -> None:
     sam_local.seed()
-    done = sam_local.invoke(function_of(event), event, stdout=PIPE, stderr=PIPE)
+    done = sam_local.invoke(logical_id(event.name.partition(".")[0]), event, stdout=PIPE, stderr=PIPE)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert "errorMessage" not in result, done.stderr

@@ -11,6 +11,7 @@ import pytest
 import requests
 from PIL import Image
 
+from local import options
 from local.simulator import DOCUMENTED, Answer, Behaviour, Form, ImageFault, Refusal, Simulator
 from local.simulator.ledger import TASKS
 from local.simulator.listener import Listener, Reply, Request
@@ -545,3 +546,14 @@ def test_a_picture_can_be_published_without_a_submission(simulator: Simulator) -
     simulator.publish("sample.png", "a red fox", "512x512", 1)
     assert requests.get(f"{simulator.url}/images/sample.png", timeout=5).content[1:4] == b"PNG"
     assert not simulator.tasks
+
+
+def test_its_flags_can_be_given_in_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLUX_API_URL", "")
+    monkeypatch.setenv("FLUX_API_TOKEN", "")
+    monkeypatch.setenv("SIMULATOR", "--latency 0 --refuse 1 --refuse-code used_up --repeat 3 --late 2 --early")
+    simulator = options.provider()["simulator"]
+    with simulator:
+        refused = requests.post(f"{simulator.url}/flux/images", json=GENERATE, headers=AUTHORIZED, timeout=5)
+    assert refused.json()["error"]["code"] == "used_up"
+    assert simulator.behaviour == Behaviour(latency=0, callbacks=3, callback_delay=2, callback_early=True)

@@ -1,0 +1,22 @@
+"""What a person may say by environment variables, and that a wrong one is named."""
+
+import pytest
+
+from local import options
+
+
+def test_a_number_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COUNT", "abc")
+    with pytest.raises(options.OptionError, match="COUNT must be a whole number"):
+        options.number("COUNT")
+    monkeypatch.setenv("COUNT", "")
+    assert options.number("COUNT") is None
+
+
+def test_a_token_alone_means_the_real_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FLUX_API_URL", "CALLBACK_BASE_URL", "SIMULATOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FLUX_API_TOKEN", "token")
+    assert options.provider() == {"flux_api_url": "https://api.acedata.cloud", "flux_api_token": "token"}
+    monkeypatch.delenv("FLUX_API_TOKEN")
+    assert options.provider() == {}
