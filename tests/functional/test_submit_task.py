@@ -127,6 +127,7 @@ def test_a_bad_request_names_every_field_and_reaches_neither_table_nor_provider(
     }
     assert answer.faults.keys() == {"prompt", "size", "count", "seed"}
     assert "992x992" in answer.faults["size"]
+    assert answer.faults["seed"] == "There is no such field. Leave it out."
     assert [call for call in functions.calls if call.startswith("dynamodb")] == []
     assert len(functions.simulator.submissions) == posted
 
@@ -324,6 +325,7 @@ def test_logs_hold_ids_and_never_prompts_or_tokens(functions: Functions) -> None
     functions.simulator.behave(Behaviour(refusal=Refusal(400, "bad_request", secret)))
     functions.http("submit_task", with_body(GENERATE, {"prompt": secret}))
     functions.http("submit_task", with_body(GENERATE, {"prompt": secret, "size": secret, "model": secret}))
+    functions.http("submit_task", with_body(GENERATE, {secret: secret}))
     functions.http("submit_task", with_body(GENERATE, '{"prompt": "' + secret))
     callback_url = functions.simulator.submissions[-1].body["callback_url"]
     logs = functions.logs()

@@ -25,6 +25,9 @@ from fluxgate.telemetry import logger
 
 Resolver = APIGatewayRestResolver | APIGatewayHttpResolver
 
+# In plainer words than pydantic's.
+MESSAGES = {"extra_forbidden": "There is no such field. Leave it out.", "missing": "This field is required."}
+
 MAX_BODY_BYTES = 64 * 1024
 MAX_CALLBACK_BYTES = 5 * 1024 * 1024  # the vendor repeats the prompt for each image; a Lambda event ends at 6 MB
 
@@ -128,7 +131,7 @@ def _add_validation_handlers(app: APIGatewayRestResolver) -> None:
     def invalid(error: RequestValidationError) -> Response[str]:
         if not _is_json(app):  # Powertools has read it as a form, whose fields are never what the models ask for
             return _problem(app, *TABLE[errors.UnsupportedMediaType], [])
-        faults = [(_field(fault["loc"]), fault["msg"]) for fault in error.errors()]
+        faults = [(_field(fault["loc"]), MESSAGES.get(fault["type"], fault["msg"])) for fault in error.errors()]
         return _problem(app, *TABLE[errors.InvalidRequest], faults)
 
     def not_json(_: RequestUnsupportedContentType) -> Response[str]:
@@ -147,8 +150,8 @@ def _field(location: tuple[str | int, ...]) -> str:
 
 
 def _problem(app: Resolver, status: HTTPStatus, code: str, detail: str, faults: list[tuple[str, str]]) -> Response[str]:
-    """RFC 9457. Logs the code and the names of the fields, never what they held."""
-    logger.info("Request refused", extra={"status": status, "code": code, "fields": [field for field, _ in faults]})
+    """RFC 9457. Logs the code alone: even the names of unknown fields are the client's own words."""
+    logger.info("Request refused", extra={"status": status, "code": code, "faults": len(faults)})
     body = {
         "type": "about:blank",
         "title": status.phrase,
