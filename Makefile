@@ -7,7 +7,8 @@ REPORTS ?= .reports
 RUN := $(VENV)/bin/python
 SAM := $(SAM_VENV)/bin/sam
 SOURCES := layers/fluxgate/python/fluxgate functions local tests
-PIP_INSTALL = -m pip --disable-pip-version-check -qq install --require-hashes --requirement
+# The locks are complete: nothing is left to resolve.
+PIP_INSTALL = -m pip --disable-pip-version-check -qq install --no-deps --require-hashes --requirement
 
 export PYTHONPATH := layers/fluxgate/python:.
 export SAM
