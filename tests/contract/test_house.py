@@ -131,4 +131,4 @@ def test_locks_have_hashes_and_no_addresses(path: Path) -> None:
 def test_the_layers_are_built_for_the_templates_runtime() -> None:
     runtime = yaml_parse((ROOT / "template.yaml").read_text())["Globals"]["Function"]["Runtime"]
     for layer in ("dependencies", "fluxgate"):
-        assert f"PYTHON ?= {runtime}" in (ROOT / f"layers/{layer}/Makefile").read_text()
+        assert f"RUNTIME_PYTHON := {runtime}\n" in (ROOT / f"layers/{layer}/Makefile").read_text()
