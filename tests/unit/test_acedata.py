@@ -181,6 +181,14 @@ def test_oddities_of_one_image_do_not_lose_the_others() -> None:
     assert callback({"data": odd}) == Generated((Image(source_url="https://cdn/1.png"),), None)
 
 
+def test_what_a_table_cannot_hold_does_not_lose_the_image() -> None:
+    odd = [{"image_url": "https://cdn/1.png", "seed": 10**50}, {"image_url": "https://cdn/\ud800.png", "seed": 7}]
+    found = callback({"data": odd, "task_id": "\ud800"})
+    assert found == Generated(
+        (Image(source_url="https://cdn/1.png"), Image(source_url="https://cdn/?.png", seed=7)), "?"
+    )
+
+
 def test_what_is_kept_of_an_answer_is_bounded() -> None:
     many = callback({"data": [{"image_url": f"https://cdn/{n}"} for n in range(100)]})
     assert isinstance(many, Generated)

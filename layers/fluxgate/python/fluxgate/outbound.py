@@ -93,6 +93,8 @@ def download(url: str, into: IO[bytes], *, max_bytes: int, seconds: float, allow
     )
     with _traced(url), HTTPSession(config) as session:
         session.trust_env = False
+        # Not following a redirect, requests would still read its whole body and unpack it.
+        session.get_redirect_target = lambda _: None
         try:
             _save(session, url, into, max_bytes, time.monotonic() + seconds)
         except (_TooLarge, _TooSlow) as error:

@@ -142,7 +142,7 @@ def new_task_id() -> str:
 
 def token_hash(token: str) -> str:
     """The form in which a callback token is stored and compared."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
 class TaskStore:

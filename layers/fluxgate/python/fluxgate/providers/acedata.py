@@ -20,6 +20,7 @@ NAME = "acedata"
 MAX_IMAGES = 16
 MAX_URL = 4096
 MAX_TEXT = 2000
+SEEDS = range(-(2**63), 2**64)  # a table's number has 38 digits
 
 
 class AceData:
@@ -105,12 +106,17 @@ def _error(answer: Mapping[str, Any], default_code: str) -> TaskError:
 def _images(answer: Mapping[str, Any]) -> tuple[Image, ...]:
     data = answer.get("data")
     entries = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
-    found = [(entry.get("image_url"), entry.get("seed")) for entry in entries]
-    return tuple(
-        Image(source_url=url, seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None)
-        for url, seed in found[:MAX_IMAGES]
-        if isinstance(url, str) and url.startswith(("https://", "http://")) and len(url) <= MAX_URL
-    )
+    found = [(_url(entry.get("image_url")), entry.get("seed")) for entry in entries]
+    return tuple(Image(source_url=url, seed=_seed(seed)) for url, seed in found if url)[:MAX_IMAGES]
+
+
+def _url(value: object) -> str | None:
+    is_url = isinstance(value, str) and value.startswith(("https://", "http://")) and len(value) <= MAX_URL
+    return _text(value, MAX_URL) if is_url else None
+
+
+def _seed(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value in SEEDS else None
 
 
 def _json_object(content: bytes) -> dict[str, Any] | None:
@@ -121,5 +127,6 @@ def _json_object(content: bytes) -> dict[str, Any] | None:
     return answer if isinstance(answer, dict) else None
 
 
-def _text(value: object) -> str | None:
-    return value[:MAX_TEXT] if isinstance(value, str) and value else None
+def _text(value: object, most: int = MAX_TEXT) -> str | None:
+    """What JSON calls text and UTF-8 does not, half of a surrogate pair, cannot be stored."""
+    return value[:most].encode(errors="replace").decode() if isinstance(value, str) and value else None
