@@ -6,6 +6,7 @@ import ipaddress
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -29,6 +30,8 @@ PROVIDER_ANSWER_BYTES = 1024 * 1024
 KEEP_ALIVE_SECONDS = 5.0
 CHUNK_BYTES = 64 * 1024
 
+RECEIVER_SECONDS = 15.0  # of silence, as Standard Webhooks proposes
+RECEIVER_ANSWER_BYTES = 4096
 DOWNLOAD_STALL_SECONDS = 5.0
 
 # Names that no public server has (RFC 6761, RFC 6762, RFC 8375, and ICANN's reservation of .internal).
@@ -84,15 +87,8 @@ def download(url: str, into: IO[bytes], *, max_bytes: int, seconds: float, allow
     """
     if not allow_local and urlsplit(url).scheme != "https":
         raise ImageUnavailable("not_https")
-    config = Config(
-        ip_filter_enable=not allow_local,
-        ip_filter_allow_loopback_ips=False,
-        never_redirect=True,
-        default_timeout=(CONNECT_SECONDS, min(seconds, DOWNLOAD_STALL_SECONDS)),
-        user_agent_override="fluxgate",
-    )
-    with _traced(url), HTTPSession(config) as session:
-        session.trust_env = False
+    stall = min(seconds, DOWNLOAD_STALL_SECONDS)
+    with _traced(url), guarded_session(stall, allow_local=allow_local) as session:
         try:
             _save(session, url, into, max_bytes, time.monotonic() + seconds)
         except (_TooLarge, _TooSlow) as error:
@@ -110,6 +106,50 @@ def _save(session: HTTPSession, url: str, into: IO[bytes], max_bytes: int, deadl
             raise ImageUnavailable(f"http_{answer.status_code}")
         for chunk in _chunks(answer, max_bytes, deadline):
             into.write(chunk)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a receiver answered; no status: it did not. `summary` is a short code that is safe to store and log."""
+
+    status: int | None
+    summary: str
+    retry_after: str | None = None
+
+
+class Receivers:
+    """Posts to URLs that clients have given: like a download, only to https and public addresses, without redirects."""
+
+    def __init__(self, *, allow_local: bool) -> None:
+        self._allow_local = allow_local
+
+    def post(self, url: str, body: bytes, headers: dict[str, str]) -> Answer:
+        """Post once. Of the answer's body a little is read, nothing kept. Raises nothing."""
+        if not self._allow_local and urlsplit(url).scheme != "https":
+            return Answer(None, "not_https")
+        with _traced(url), guarded_session(RECEIVER_SECONDS, allow_local=self._allow_local) as session:
+            try:
+                with session.post(url, data=body, headers=headers, stream=True) as answer:
+                    answer.raw.read1(RECEIVER_ANSWER_BYTES)
+                    return Answer(answer.status_code, f"http_{answer.status_code}", answer.headers.get("Retry-After"))
+            except InvalidIPAddress:
+                return Answer(None, "address_not_public")
+            except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+                return Answer(None, type(error).__name__)
+
+
+def guarded_session(stall_seconds: float, *, allow_local: bool) -> HTTPSession:
+    """For URLs that are not ours: the address is checked, and the checked one is connected to."""
+    config = Config(
+        ip_filter_enable=not allow_local,
+        ip_filter_allow_loopback_ips=False,
+        never_redirect=True,
+        default_timeout=(CONNECT_SECONDS, stall_seconds),
+        user_agent_override="fluxgate",
+    )
+    session = HTTPSession(config)
+    session.trust_env = False
+    return session
 
 
 def is_public_host(host: str) -> bool:

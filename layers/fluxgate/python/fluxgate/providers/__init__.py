@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -60,6 +61,9 @@ class Failed:
 Outcome = Running | Generated | Failed
 
 
+FETCH_LIMIT = 50
+
+
 class Provider(Protocol):
     @property
     def name(self) -> str:
@@ -67,6 +71,15 @@ class Provider(Protocol):
 
     def submit(self, task: Task, callback_url: str) -> Submission:
         """Submit once; never repeats."""
+
+    def fetch(self, provider_task_ids: Sequence[str]) -> Mapping[str, Outcome]:
+        """What became of up to FETCH_LIMIT submissions, by id. Raises ProviderUnavailable."""
+
+    def find(self, tasks: Sequence[Task]) -> Mapping[str, str]:
+        """The provider's id, by task id, of submissions whose answer was lost, where the provider can tell.
+
+        Raises ProviderUnavailable.
+        """
 
 
 class CallbackParser(Protocol):

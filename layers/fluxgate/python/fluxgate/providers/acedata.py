@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from pydantic import SecretStr
 
-from fluxgate.errors import MalformedBody
+from fluxgate.errors import MalformedBody, ProviderUnavailable
 from fluxgate.outbound import AnswerLost, NotSent, ProviderSession
 from fluxgate.providers import Accepted, Failed, Generated, NotAccepted, Outcome, Refused, Running, Submission, Unknown
-from fluxgate.tasks import Image, Task, TaskError
+from fluxgate.tasks import Image, Task, TaskError, token_hash
 
 NAME = "acedata"
 
@@ -20,6 +20,11 @@ NAME = "acedata"
 MAX_IMAGES = 16
 MAX_URL = 4096
 MAX_TEXT = 2000
+
+# Of the list that the vendor's own client reads.
+LIST_LIMIT = 50
+LIST_PAGES = 20
+CLOCK_SKEW_SECONDS = 120
 
 
 class AceData:
@@ -33,9 +38,10 @@ class AceData:
         self._token = token
 
     def submit(self, task: Task, callback_url: str) -> Submission:
-        headers = {"Authorization": f"Bearer {self._token.get_secret_value()}", "Accept": "application/json"}
         try:
-            status, content = self._session.post(f"{self._url}/flux/images", _request(task, callback_url), headers)
+            status, content = self._session.post(
+                f"{self._url}/flux/images", _request(task, callback_url), self._headers()
+            )
         except NotSent as error:
             return NotAccepted(
                 TaskError(code="provider_unreachable", message=f"No connection to the provider: {error}")
@@ -43,6 +49,45 @@ class AceData:
         except AnswerLost as error:
             return Unknown(str(error))
         return _submission(status, content)
+
+    def fetch(self, provider_task_ids: Sequence[str]) -> Mapping[str, Outcome]:
+        items = _items(self._ask({"action": "retrieve_batch", "ids": list(provider_task_ids)}))
+        if items is None:
+            raise ProviderUnavailable("no items")
+        return {str(item["id"]): _task_outcome(item) for item in items if "id" in item}
+
+    def find(self, tasks: Sequence[Task]) -> Mapping[str, str]:
+        """Public documents do not mention the list, so a refusal of it means that nothing is found."""
+        tokens = {task.task_id: task.callback_tokens for task in tasks}
+        moments = [(task.attempted_at or task.created_at).timestamp() for task in tasks]
+        question = {
+            "action": "retrieve_batch",
+            "created_at_min": min(moments) - CLOCK_SKEW_SECONDS,
+            "created_at_max": max(moments) + CLOCK_SKEW_SECONDS,
+        }
+        found: dict[str, str] = {}
+        for page in range(LIST_PAGES):
+            items = _items(self._ask({**question, "limit": LIST_LIMIT, "offset": page * LIST_LIMIT})) or []
+            for item in items:
+                task_id, token = _callback_parts(item)
+                if token_hash(token) in tokens.get(task_id, ()) and "id" in item:
+                    found[task_id] = str(item["id"])
+            if len(items) < LIST_LIMIT or len(found) == len(tasks):
+                break
+        return found
+
+    def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            status, content = self._session.post(f"{self._url}/flux/tasks", question, self._headers())
+        except (NotSent, AnswerLost) as error:
+            raise ProviderUnavailable(str(error)) from None
+        answer = _json_object(content)
+        if answer is None or status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise ProviderUnavailable(f"http_{status}")
+        return answer
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token.get_secret_value()}", "Accept": "application/json"}
 
 
 def parse_callback(body: bytes) -> Outcome:
@@ -83,6 +128,34 @@ def _outcome(answer: Mapping[str, Any]) -> Outcome:
     if answer.get("success") is False:
         return Failed(_error(answer, "provider_error"), task_id)
     return Running()
+
+
+def _items(answer: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    items = answer.get("items")
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else None
+
+
+def _task_outcome(item: Mapping[str, Any]) -> Outcome:
+    """There is no status field: done is an image, failed an error with a code, or an end without an image."""
+    response = item.get("response")
+    answer = response if isinstance(response, dict) else {}
+    task_id = _text(item.get("id"))
+    if images := _images(answer):
+        return Generated(images, task_id)
+    error = answer.get("error")
+    if answer.get("success") is False and isinstance(error, dict) and error.get("code"):
+        return Failed(_error(answer, "provider_error"), task_id)
+    if item.get("finished_at"):
+        return Failed(_error(answer, "provider_error"), task_id)
+    return Running()
+
+
+def _callback_parts(item: Mapping[str, Any]) -> tuple[str, str]:
+    """Our task id and token, from the callback URL of the request that the vendor echoes."""
+    request = item.get("request")
+    url = request.get("callback_url") if isinstance(request, dict) else None
+    parts = url.split("/") if isinstance(url, str) else []
+    return (parts[-2], parts[-1]) if len(parts) > 2 else ("", "")
 
 
 def _is_vendors_error(answer: Mapping[str, Any]) -> bool:
