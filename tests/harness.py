@@ -162,7 +162,7 @@ class Functions:
 
 def forget() -> None:
     """Drop what the factories of the composition root have cached."""
-    for factory in [*vars(wiring).values(), settings.url_settings]:
+    for factory in [*vars(wiring).values(), settings.url_settings, settings.time_scale]:
         if callable(clear := getattr(factory, "cache_clear", None)):
             clear()
 

@@ -17,9 +17,10 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # From the bottom up; a module may import only what stands before it, or beside it within the same set.
 LAYERS: list[set[str]] = [
     {"errors", "catalogue", "settings", "telemetry"},
-    {"dynamodb", "credentials", "outbound"},
+    {"dynamodb", "credentials", "outbound", "queues"},
     {"tasks"},
-    {"providers", "images", "schemas"},
+    {"providers", "images", "schemas", "webhooks"},
+    {"intake", "submissions", "announcements"},
     {"workflows", "events"},
     {"api", "wiring"},
 ]

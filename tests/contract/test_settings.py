@@ -16,6 +16,10 @@ GOOD = {
     "publish_changes": "good_generated",
     "archive_images": "good_generated",
     "read_tasks": "good_task",
+    "submit_queued": "good_order",
+    "deliver_webhook": "good_succeeded",
+    "resend_webhook": "good_task",
+    "reconcile_tasks": "good_minute",
 }
 CLASSES = settings.Settings.__subclasses__()
 FIELDS = {name.upper(): field for kind in CLASSES for name, field in kind.model_fields.items()}
@@ -34,8 +38,9 @@ REQUIRED = [(folder(f), name) for f in FUNCTIONS for name in sorted(declared(f))
 
 
 def test_the_template_declares_exactly_the_settings_that_exist() -> None:
-    assert set().union(*(declared(function) for function in FUNCTIONS)) == FIELDS.keys()
-    assert TEMPLATE["Globals"]["Function"]["Environment"]["Variables"].keys() == NOT_OURS
+    everywhere = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"].keys()
+    assert everywhere == {*NOT_OURS, "TIME_SCALE"}
+    assert set().union(everywhere - NOT_OURS, *(declared(function) for function in FUNCTIONS)) == FIELDS.keys()
 
 
 @pytest.mark.parametrize(("function", "name"), REQUIRED)
@@ -53,7 +58,7 @@ def test_a_function_declares_no_variable_that_it_does_not_need(functions: Functi
 def test_what_is_for_a_laptop_only_has_no_value_at_aws() -> None:
     variables = [FUNCTIONS[function]["Environment"]["Variables"] for function in FUNCTIONS]
     variables.append(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"])
-    for name in ("LOCAL_OWNER", "ALLOW_LOCAL_URLS", "AWS_ENDPOINT_URL"):
+    for name in ("LOCAL_OWNER", "ALLOW_LOCAL_URLS", "AWS_ENDPOINT_URL", "TIME_SCALE"):
         values = [declared[name] for declared in variables if name in declared]
         assert values
         assert all(value == {"Ref": "AWS::NoValue"} for value in values)

@@ -101,3 +101,14 @@ class UrlSettings(Settings):
 def url_settings() -> UrlSettings:
     """Read once: the validation of requests, which has no other way to it, asks for every URL."""
     return UrlSettings.from_environment()
+
+
+class TimeSettings(Settings):
+    time_scale: float = Field(default=1.0, ge=1)
+    """By how much faster than at AWS the waits pass: on a laptop hours may pass in seconds."""
+
+
+@cache
+def time_scale() -> float:
+    """Read once: every wait asks for it."""
+    return TimeSettings.from_environment().time_scale

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from fluxgate.errors import MoveRefused, QueueUnavailable, StorageUnavailable
 from fluxgate.providers import Accepted, NotAccepted, Provider, Refused, Submission, Unknown
 from fluxgate.queues import Queue
+from fluxgate.settings import time_scale
 from fluxgate.tasks import Attempt, Status, Task, TaskError, TaskStore
 from fluxgate.telemetry import count, logger
 
@@ -98,4 +99,4 @@ def enqueue(queue: Queue, task: Task, delay: float = 0) -> None:
 def backoff(attempts: int) -> float:
     """Seconds until the attempt after so many: doubling, with full jitter above half."""
     longest = min(FIRST_DELAY * 2.0 ** max(attempts - 1, 0), LAST_DELAY)
-    return longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
+    return longest * random.uniform(0.5, 1) / time_scale()  # noqa: S311 - no secret

@@ -17,6 +17,7 @@ from boto3.dynamodb.conditions import Key
 from fluxgate.catalogue import Action
 from fluxgate.dynamodb import Attr, ConditionBase, ConditionFailed, Item, Table
 from fluxgate.errors import CallbackRefused, MoveRefused, TaskNotFound
+from fluxgate.settings import time_scale
 
 
 class Status(StrEnum):
@@ -357,15 +358,20 @@ def due_at(task: Task, now: datetime) -> datetime | None:
     moments = []
     if (webhook := task.webhook) and webhook.state is DeliveryState.PENDING:
         planned = webhook.next_at or now
-        moments.append(planned if planned > now else now + DELIVERED_WITHIN)
+        moments.append(planned if planned > now else now + scaled(DELIVERED_WITHIN))
     if task.status is Status.EXPIRED:
-        moments.append(now + max(ASKED_AGAIN_AFTER, now - task.updated_at))
+        moments.append(now + max(scaled(ASKED_AGAIN_AFTER), now - task.updated_at))
     return min((moment for moment in moments if moment < task.expires_at), default=None)
+
+
+def scaled(wait: timedelta) -> timedelta:
+    """A wait as long as it is here: on a laptop it may be shorter."""
+    return wait / time_scale()
 
 
 def _due_in(status: Status, now: datetime) -> datetime:
     """When a task that has just come to a state is due."""
-    return now + DUE_AFTER.get(status, ANNOUNCED_WITHIN)
+    return now + scaled(DUE_AFTER.get(status, ANNOUNCED_WITHIN))
 
 
 def _due(task_id: str, moment: datetime | None) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from email.utils import parsedate_to_datetime
 
 from pydantic import SecretStr
 
+from fluxgate.tasks import scaled
+
 PREFIX = "whsec_"
 
 # Waits after the first, second, … failed attempt, as the specification proposes: about a day and a half in all.
@@ -60,7 +62,7 @@ def next_attempt(attempts: int, retry_after: str | None, now: datetime) -> datet
     """When to try again after so many failed attempts, not before the receiver wants it; None: never again."""
     if attempts > len(RETRY_AFTER):
         return None
-    return now + max(RETRY_AFTER[attempts - 1], min(_wait(retry_after, now), LONGEST_WAIT))
+    return now + scaled(max(RETRY_AFTER[attempts - 1], min(_wait(retry_after, now), LONGEST_WAIT)))
 
 
 def _wait(retry_after: str | None, now: datetime) -> timedelta:

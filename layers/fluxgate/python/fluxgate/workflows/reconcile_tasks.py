@@ -24,11 +24,12 @@ from fluxgate.tasks import (
     Task,
     TaskError,
     TaskStore,
+    scaled,
 )
 from fluxgate.telemetry import about_task, count, logger, milliseconds
 
 PER_SHARD = 200  # tasks of one shard in one pass; the rest is for the next minute
-PROVIDER_PAUSE = 1.1  # seconds: the provider wants less than one request per second
+PROVIDER_PAUSE = timedelta(seconds=1.1)  # the provider wants less than one request per second
 NEVER_SUBMITTED = TaskError(code="not_submitted", message="The provider could not be reached in time.")
 
 
@@ -115,7 +116,7 @@ class Reconciler:
             if not self.has_time():
                 return
             yield tasks[start : start + FETCH_LIMIT]
-            self.pause(PROVIDER_PAUSE)
+            self.pause(scaled(PROVIDER_PAUSE).total_seconds())
 
     def _conclude(self, task: Task, outcome: Outcome) -> None:
         with _concerning(task):
@@ -146,7 +147,7 @@ class Reconciler:
             self._postpone(task, DUE_AFTER[task.status])
 
     def _postpone(self, task: Task, wait: timedelta) -> None:
-        self.tasks.postpone(task, datetime.now(UTC) + wait)
+        self.tasks.postpone(task, datetime.now(UTC) + scaled(wait))
 
 
 @contextmanager
