@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,6 +60,12 @@ def _public_url(text: str) -> str:
     return str(url)
 
 
+def _visible(key: str) -> str:
+    if not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
+        raise _refuse("key_invalid", "Give 1 to 255 visible ASCII characters without spaces.")
+    return key
+
+
 def _known_model(name: str) -> str:
     if name not in MODELS:
         raise _refuse("model_unknown", f"Unknown model. Use one of: {', '.join(MODELS)}.")
@@ -68,7 +75,7 @@ def _known_model(name: str) -> str:
 Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT)]
 PublicUrl = Annotated[str, StringConstraints(max_length=MAX_URL), AfterValidator(_public_url)]
 ModelName = Annotated[str, AfterValidator(_known_model)]
-IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$")]
+IdempotencyKey = Annotated[str, AfterValidator(_visible)]
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=256)]
 
@@ -361,8 +368,17 @@ class WebhookMessage(BaseModel):
         return cls(type=f"task.{PublicStatus.of(task.status)}", timestamp=task.updated_at, data=view)
 
 
-class WebhookJob(BaseModel):
-    """A message on the webhook queue, as fluxgate itself sends it."""
+class Job(BaseModel):
+    """A message on one of our queues, as fluxgate itself sends it."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    def to_json(self) -> str:
+        return self.model_dump_json(exclude_none=True)
+
+
+class WebhookJob(Job):
+    """Whose outcome is to be told of."""
 
     type: Literal["webhook"] = "webhook"
     task_id: str
@@ -373,10 +389,8 @@ class WebhookJob(BaseModel):
         return cls(task_id=task.task_id, status=task.status)
 
 
-class ArchiveJob(BaseModel):
-    """A message on the archive queue: all that the archive needs, so that it reads nothing."""
-
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+class ArchiveJob(Job):
+    """All that the archive needs, so that it reads nothing."""
 
     type: Literal["archive"] = "archive"
     task_id: str

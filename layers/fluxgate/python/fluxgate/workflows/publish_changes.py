@@ -19,7 +19,7 @@ def publish_change(before: Task | None, after: Task, *, archive: Queue, bus: Eve
         return
     about_task(after.task_id)
     if after.status is Status.GENERATED:
-        archive.send(ArchiveJob.of(after).model_dump_json())
+        archive.send(ArchiveJob.of(after).to_json())
         logger.info("Task queued for archiving")
     elif after.status in OUTCOMES:
         announce(after, bus=bus, tasks=tasks)

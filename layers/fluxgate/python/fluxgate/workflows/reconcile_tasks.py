@@ -70,7 +70,7 @@ class Reconciler:
             if task.status is Status.QUEUED:
                 self._submit_again(task)
             elif task.status is Status.GENERATED:
-                self.archive.send(ArchiveJob.of(task).model_dump_json())
+                self.archive.send(ArchiveJob.of(task).to_json())
                 self._postpone(task, DUE_AFTER[Status.GENERATED])
             elif task.status in OUTCOMES:
                 self._tell(task)
@@ -87,7 +87,7 @@ class Reconciler:
         if task.announced is not task.status:
             announce(task, bus=self.bus, tasks=self.tasks)
         elif (webhook := task.webhook) and webhook.state is DeliveryState.PENDING:
-            self.webhooks.send(WebhookJob.of(task).model_dump_json())
+            self.webhooks.send(WebhookJob.of(task).to_json())
             self._postpone(task, DELIVERED_WITHIN)
         elif task.status is not Status.EXPIRED:
             self.tasks.note(task)  # nothing is left: another note had been overtaken

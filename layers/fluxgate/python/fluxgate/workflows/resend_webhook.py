@@ -20,6 +20,6 @@ def resend_webhook(task_id: str, *, owner: str, tasks: TaskStore, queue: Queue) 
         raise NothingToDeliver
     anew = Delivery(outcome=task.status, state=DeliveryState.PENDING, attempts=0)
     noted = tasks.note(task, delivery=anew)
-    queue.send(WebhookJob.of(noted).model_dump_json())
+    queue.send(WebhookJob.of(noted).to_json())
     logger.info("Webhook queued again")
     return noted
