@@ -70,18 +70,20 @@ class Stack:
         change: Callable[[Template], None] | None = None,
         functions: bool = True,
         time_scale: float = 1,
+        front: Callable[[str], str] | None = None,
     ) -> None:
         """`name` is what containers call this machine when `host` is more than loopback. Without `flux_api_url` the
         provider is `simulator`, or one with its defaults; `callback_base_url` is where a distant provider can reach
         this machine. `change` edits the template before it is deployed. Without `functions` only what stands behind
-        them runs. `time_scale` is by how much faster than at AWS the waits and schedules pass.
+        them runs. `time_scale` is by how much faster than at AWS the waits and schedules pass. `front` is
+        given the address of AWS and tells the one that the functions use instead: a proxy's.
         """
         self._host, self._name, self._ports = host, name, ports
         self._flux_api_url, self._callback_base_url = flux_api_url, callback_base_url
         self._api_keys = api_keys
         self._parameters = {"FluxApiToken": flux_api_token, **(parameters or {})}
         self._template, self._change, self._with_functions = template, change, functions
-        self._time_scale = time_scale
+        self._time_scale, self._front = time_scale, front
         self.simulator = simulator
         self.logs = Logs()
 
@@ -123,7 +125,8 @@ class Stack:
             environment["CALLBACK_BASE_URL"] = self._callback_base_url or self.callback_url
         template = translate(self._template, self._parameters, self._change)
         self.aws.wait_until_ready()
-        environment["AWS_ENDPOINT_URL"] = self.aws.public_endpoint
+        endpoint = self.aws.public_endpoint
+        environment["AWS_ENDPOINT_URL"] = self._front(endpoint) if self._front else endpoint
         self.deployment = deploy(self.aws, template, self._parameters, environment, self._template.parent)
         if self._with_functions:
             self._start_functions(parts)
