@@ -60,7 +60,7 @@ class Runtime:
 
     def kill(self, worker: str) -> bool:
         """Kill the process of the worker that has this name. False: it has ended already."""
-        return any([pool.kill(worker) for pool in self.pools.values()])
+        return any(pool.kill(worker) for pool in self.pools.values())
 
     def close(self) -> None:
         """What is under way fails."""

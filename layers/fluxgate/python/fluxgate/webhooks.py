@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from pydantic import SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from fluxgate.errors import CredentialsUnavailable
 from fluxgate.tasks import scaled
 
 PREFIX = "whsec_"
@@ -20,6 +20,15 @@ PREFIX = "whsec_"
 # Waits after the first, second, … failed attempt, as the specification proposes: about a day and a half in all.
 RETRY_AFTER = tuple(timedelta(seconds=seconds) for seconds in (5, 300, 1800, 7200, 18_000, 36_000, 36_000, 36_000))
 LONGEST_WAIT = timedelta(hours=24)  # of those that a receiver may ask for
+
+
+class _Stored(BaseModel):
+    """The signing key as it lies in Secrets Manager; `previous` is empty but for the time of a rotation."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    current: SecretStr = Field(min_length=1)
+    previous: SecretStr | None = None
 
 
 @dataclass(frozen=True)
@@ -30,9 +39,12 @@ class SigningKeys:
 
     @classmethod
     def from_secret(cls, secret: SecretStr) -> SigningKeys:
-        """The secret is a JSON object with `current` and, while a rotation is under way, `previous`."""
-        found = json.loads(secret.get_secret_value())
-        return cls([SecretStr(found[name]) for name in ("current", "previous") if found.get(name)])
+        """Raises CredentialsUnavailable where there is no current key: nothing is ever sent unsigned."""
+        try:
+            stored = _Stored.model_validate_json(secret.get_secret_value())
+        except ValidationError:
+            raise CredentialsUnavailable("the signing key is not {current, previous?}") from None
+        return cls([key for key in (stored.current, stored.previous) if key])
 
     def secrets(self, owner: str) -> list[SecretStr]:
         """An owner's secrets, as it configures them at its receiver, the current one first."""
@@ -66,13 +78,12 @@ def next_attempt(attempts: int, retry_after: str | None, now: datetime) -> datet
 
 
 def _wait(retry_after: str | None, now: datetime) -> timedelta:
-    """RFC 9110, 10.2.3: seconds or a date. Anything else counts as nothing."""
-    if not retry_after:
-        return timedelta(0)
-    if retry_after.isascii() and retry_after.isdigit():
-        return timedelta(seconds=min(int(retry_after), int(LONGEST_WAIT.total_seconds())))
+    """RFC 9110, 10.2.3: seconds or a date. Anything else, which may be of any length and malice, counts as nothing."""
+    text = retry_after or ""
     try:
-        moment = parsedate_to_datetime(retry_after)
-    except ValueError:
+        if text.isascii() and text.isdigit():
+            return timedelta(seconds=int(text))
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
         return timedelta(0)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now

@@ -41,12 +41,14 @@ def deliver_webhook(
         return
     body = WebhookMessage.of(task, TaskView.of(task, images.url)).model_dump_json().encode()
     answer = post(task.callback_url, body, keys.headers(task.owner, task.outcome_id, body, now))
-    delivery = _judge(webhook, answer, now)
-    _tell(task, delivery, answer, now)
+    answered = datetime.now(UTC)
+    delivery = _judge(webhook, answer, answered)
     try:
         tasks.note(task, delivery=delivery)
-    except MoveRefused as refused:  # a late result, or a repeated message
-        logger.info("Delivery not noted", extra={"status": refused.task.status})
+    except (MoveRefused, TaskNotFound):  # a late result, a repeated message, or the end of the task
+        logger.info("Delivery not noted", extra={"answer": answer.summary})
+        return
+    _tell(task, delivery, answered)
 
 
 def _is_due(webhook: Delivery, now: datetime) -> bool:
@@ -62,8 +64,8 @@ def _judge(webhook: Delivery, answer: Answer, now: datetime) -> Delivery:
     return replace(tried, next_at=moment) if moment else replace(tried, state=DeliveryState.GIVEN_UP)
 
 
-def _tell(task: Task, delivery: Delivery, answer: Answer, now: datetime) -> None:
-    facts = {"attempts": delivery.attempts, "answer": answer.summary}
+def _tell(task: Task, delivery: Delivery, now: datetime) -> None:
+    facts = {"attempts": delivery.attempts, "answer": delivery.last_answer}
     if delivery.state is DeliveryState.DELIVERED:
         count("WebhookDelivered")
         milliseconds("SettledToDelivered", (now - task.updated_at).total_seconds() * 1000)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fluxgate.errors import NothingToDeliver
+from fluxgate.errors import MoveRefused, NothingToDeliver
 from fluxgate.queues import Queue
 from fluxgate.schemas import WebhookJob
 from fluxgate.tasks import Delivery, DeliveryState, Task, TaskStore
@@ -15,11 +15,18 @@ def resend_webhook(task_id: str, *, owner: str, tasks: TaskStore, queue: Queue) 
     Raises TaskNotFound, or NothingToDeliver where the task has no outcome yet or no callback_url.
     """
     about_task(task_id)
-    task = tasks.get(task_id, owner)
-    if task.webhook is None:
-        raise NothingToDeliver
-    anew = Delivery(outcome=task.status, state=DeliveryState.PENDING, attempts=0)
-    noted = tasks.note(task, delivery=anew)
-    queue.send(WebhookJob.of(noted).to_json())
+    task = _begin_anew(tasks.get(task_id, owner), tasks)
+    queue.send(WebhookJob.of(task).model_dump_json())
     logger.info("Webhook queued again")
-    return noted
+    return task
+
+
+def _begin_anew(task: Task, tasks: TaskStore) -> Task:
+    """Where an attempt or a late result is noted meanwhile, what is stored then is begun anew."""
+    while task.webhook:
+        anew = Delivery(outcome=task.status, state=DeliveryState.PENDING, attempts=0)
+        try:
+            return tasks.note(task, delivery=anew)
+        except MoveRefused as refused:
+            task = refused.task
+    raise NothingToDeliver
