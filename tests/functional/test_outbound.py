@@ -78,7 +78,8 @@ def test_a_connection_that_has_been_idle_is_not_used_again(monkeypatch: pytest.M
     """What the other side has closed while a Lambda was frozen must not turn a submission into an unknown."""
     monkeypatch.setattr(outbound, "KEEP_ALIVE_SECONDS", 0.05)
     session = ProviderSession()
-    with server(saying(OK), saying(OK)) as (url, connections):
+    still_open = saying(OK, then=lambda connection: connection.recv(1))  # until the client closes it
+    with server(still_open, saying(OK)) as (url, connections):
         session.post(url, {}, {})
         time.sleep(0.1)
         assert session.post(url, {}, {}) == (200, b"{}")
