@@ -123,9 +123,7 @@ def test_forged_callbacks_among_true_ones_change_nothing(
     task_id, url = submitted
     forged = [f"{url.rpartition('/')[0]}/{uuid4().hex}" for _ in range(THREADS - 1)]
     true = success(stack, 200)
-    statuses = at_once(
-        [lambda: post(url, true), *(lambda to=to: post(to, success(stack, 201)) for to in forged)]
-    )
+    statuses = at_once([lambda: post(url, true), *(lambda to=to: post(to, success(stack, 201)) for to in forged)])
     assert Counter(statuses) == {200: 1, 404: THREADS - 1}
     assert client.settled(task_id)["status"] == "succeeded"
     assert outcomes_of(stack, task_id)["generated"] == 1

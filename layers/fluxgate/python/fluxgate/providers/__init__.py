@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,10 +61,10 @@ class Failed:
 Outcome = Running | Generated | Failed
 
 
-FETCH_LIMIT = 50
-
-
 class Provider(Protocol):
+    """`fetch` and `find` ask in steps of one request each: the caller sets the pace, and may leave in between. A step
+    tells only of what is answered by then."""
+
     @property
     def name(self) -> str:
         """As in the callback's path and in the stored task."""
@@ -72,13 +72,16 @@ class Provider(Protocol):
     def submit(self, task: Task, callback_url: str) -> Submission:
         """Submit once; never repeats."""
 
-    def fetch(self, provider_task_ids: Sequence[str]) -> Mapping[str, Outcome]:
-        """What became of up to FETCH_LIMIT submissions, by id. Raises ProviderUnavailable."""
+    def fetch(self, provider_task_ids: Sequence[str]) -> Iterator[Mapping[str, Outcome]]:
+        """What became of submissions, by id; Running also where the provider knows nothing.
 
-    def find(self, tasks: Sequence[Task]) -> Mapping[str, str]:
-        """The provider's id, by task id, of submissions whose answer was lost, where the provider can tell.
+        A step raises ProviderUnavailable.
+        """
 
-        Raises ProviderUnavailable.
+    def find(self, tasks: Sequence[Task]) -> Iterator[Mapping[str, str | None]]:
+        """The provider's id, by task id, of submissions whose answer was lost; None where the provider shows none.
+
+        A step raises ProviderUnavailable.
         """
 
 
