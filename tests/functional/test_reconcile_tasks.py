@@ -586,7 +586,7 @@ def test_a_task_that_has_moved_on_by_now_is_left_alone(world: World) -> None:
 
     def move_on() -> None:
         for task, other in zip(tasks, others, strict=True):
-            world.change(task.task_id, status=other.value, due_at="9")
+            world.change(task.task_id, status=other.value, due_at="9999-01-01T00:00:00Z")
 
     world.meanwhile(move_on, before="UpdateItem")
     world.run()

@@ -84,7 +84,7 @@ def _json(text: str) -> Any:
         raise InvalidRequest([("", "The message is not valid JSON.")]) from None
 
 
-RESERVE_MILLISECONDS = 8_000  # for what is under way when the time is nearly over
+RESERVE_MILLISECONDS = 29_000  # for what is under way: one call of the provider may take 28 seconds
 
 
 def time_left(context: LambdaContext) -> Callable[[], bool]:

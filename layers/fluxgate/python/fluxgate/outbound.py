@@ -125,6 +125,16 @@ class Answer:
     summary: str
     retry_after: str | None = None
 
+    @property
+    def accepted(self) -> bool:
+        """Only 2xx counts."""
+        return self.status is not None and 200 <= self.status < 300
+
+    @property
+    def gone(self) -> bool:
+        """Nobody will ever want it."""
+        return self.status == HTTPStatus.GONE
+
 
 class Receivers:
     """Posts to URLs that clients have given: like a download, only to https and public addresses, without redirects."""
@@ -154,7 +164,8 @@ class Receivers:
             except InvalidIPAddress:
                 return Answer(None, "address_not_public")
             except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-                return Answer(None, _TooSlow.reason if ended.is_set() else type(error).__name__)
+                slow = ended.is_set() or isinstance(error, requests.ReadTimeout)
+                return Answer(None, _TooSlow.reason if slow else type(error).__name__)
 
 
 def guarded_session(stall_seconds: float, *, allow_local: bool) -> HTTPSession:
@@ -182,10 +193,11 @@ def _ended_after(session: HTTPSession, seconds: float) -> Iterator[Event]:
     watched: list[socket.socket] = []
 
     def watch(connection: socket.socket) -> socket.socket:
-        with lock:
-            watched.append(connection.dup())  # TLS takes the original over, and hides it until after the handshake
+        with lock:  # TLS takes the original over, and hides it until after the handshake
+            watched.append(connection.dup())
         if ended.is_set():
-            end()
+            connection.close()
+            raise TimeoutError
         return connection
 
     def end() -> None:

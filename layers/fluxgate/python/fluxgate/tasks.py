@@ -146,6 +146,8 @@ class Task:
     announced: Status | None = None
     """The outcome that has been put on the bus."""
     delivery: Delivery | None = None
+    due_at: datetime | None = field(default=None, compare=False)
+    """When something is to be done, as the index says; set by the store."""
 
     @property
     def outcome_id(self) -> str:
@@ -182,7 +184,7 @@ class Task:
         }
 
 
-_MOMENTS = {"created_at", "updated_at", "attempted_at", "generated_at"}
+_MOMENTS = {"created_at", "updated_at", "attempted_at", "generated_at", "due_at"}
 _COUNTS = {"count", "attempts", "archive_attempts"}
 
 
@@ -196,7 +198,7 @@ _IDEMPOTENCY = uuid.UUID("6f2f2f0e-6f5c-4a55-9f0e-8c3f7d0a1b5c")
 
 def token_hash(token: str) -> str:
     """The form in which a callback token is stored and compared."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
 class TaskStore:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Protocol
 
 from fluxgate.errors import MoveRefused, TaskNotFound
@@ -56,11 +55,10 @@ def _is_due(webhook: Delivery, now: datetime) -> bool:
 
 
 def _judge(webhook: Delivery, answer: Answer, now: datetime) -> Delivery:
-    """Only 2xx counts. 410 says that nobody will ever want it."""
     tried = replace(webhook, attempts=webhook.attempts + 1, next_at=None, last_answer=answer.summary)
-    if answer.status is not None and 200 <= answer.status < 300:
+    if answer.accepted:
         return replace(tried, state=DeliveryState.DELIVERED)
-    moment = next_attempt(tried.attempts, answer.retry_after, now) if answer.status != HTTPStatus.GONE else None
+    moment = None if answer.gone else next_attempt(tried.attempts, answer.retry_after, now)
     return replace(tried, next_at=moment) if moment else replace(tried, state=DeliveryState.GIVEN_UP)
 
 

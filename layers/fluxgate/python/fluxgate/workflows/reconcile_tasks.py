@@ -66,7 +66,7 @@ class Reconciler:
         shards = random.sample(range(DUE_SHARDS), DUE_SHARDS)  # none is always the last, for which no time is left
         due = [task for shard in shards for task in self.tasks.due(shard, PER_SHARD)]
         if due:
-            oldest = min(task.updated_at for task in due)
+            oldest = min(task.due_at for task in due if task.due_at)
             milliseconds("OldestDue", (datetime.now(UTC) - oldest).total_seconds() * 1000)
             logger.info("Reconciling", extra={"due": len(due)})
         self._each((task for task in due if self.has_time()), self._repair)
