@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -84,7 +85,7 @@ class Plan:
     number: int
     dice: Dice
 
-    def _pick(self, weights: dict[str, float], name: str) -> str:
+    def _pick(self, weights: Mapping[str, float], name: str) -> str:
         return self.dice.pick(weights, self.number, name)
 
     @property
@@ -182,7 +183,7 @@ class Plan:
             "gone": {"image_fault": ImageFault.MISSING},
             "unavailable at first": {"image_fault": ImageFault.UNAVAILABLE, "image_fault_times": times},
             "truncated at first": {"image_fault": ImageFault.TRUNCATED, "image_fault_times": times},
-            "slow": {"image_fault": ImageFault.SLOW, "image_delay": 0.002},
+            "slow": {"image_fault": ImageFault.SLOW, "image_delay": 0.3, "image_piece": 16384},
             "called text": {"image_fault": ImageFault.WRONG_TYPE},
         }
         return faults.get(self.pictures, {})
