@@ -97,6 +97,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_POST = do_PUT = do_DELETE = do_HEAD = do_GET  # noqa: N815 - names of the base class
 
+    def handle_expect_100(self) -> bool:
+        """At once: the SDK waits a second for it."""
+        super().handle_expect_100()
+        self.wfile.flush()
+        return True
+
     def _fare(self, call: Call, fault: Fault, body: bytes) -> None:
         proxy = self.server.proxy
         number = proxy.journal.number(call.task_id)

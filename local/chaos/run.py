@@ -34,6 +34,7 @@ PATIENCE = 5  # seconds
 BLINKS = 0.02  # of the tasks meet one
 NONSENSE = 0.03  # bad orders per task
 SENDERS = 12
+TELL_EVERY = 15  # seconds
 LOOK_EVERY = 1  # seconds
 QUIET_WITHIN = 150  # seconds after the faults have ended
 PARAMETERS = {
@@ -105,13 +106,13 @@ class Chaos:
         self._chooser.active = True
         with ThreadPoolExecutor(SENDERS, thread_name_prefix="client") as threads:
             list(threads.map(self._send, self.plans.values()))
-        print(f"{time.monotonic() - started:5.0f} s  all sent")
+        print(f"{time.monotonic() - started:5.0f} s  all sent", flush=True)
         time.sleep(2 + self._settings.tasks / 40)
         self._chooser.active = self.provider.active = False
-        print(f"{time.monotonic() - started:5.0f} s  the faults end")
+        print(f"{time.monotonic() - started:5.0f} s  the faults end", flush=True)
         self._wait_until_quiet()
         self.seconds = time.monotonic() - started
-        print(f"{self.seconds:5.0f} s  looking")
+        print(f"{self.seconds:5.0f} s  looking", flush=True)
         return self._look()
 
     def _send(self, plan: Plan) -> None:
@@ -137,13 +138,17 @@ class Chaos:
 
     def _wait_until_quiet(self) -> None:
         deadline = time.monotonic() + QUIET_WITHIN
-        quiet = 0
+        quiet, told = 0, 0.0
         while quiet < 2 and time.monotonic() < deadline:
             time.sleep(LOOK_EVERY)
             self._moment, self._waiting = datetime.now(UTC), self.observer.waiting()
             self.observer.follow()
             idle = self.provider.idle and not self._waiting
-            quiet = quiet + 1 if idle and not any(map(self._is_open, self.observer.items.values())) else 0
+            left = sum(map(self._is_open, self.observer.items.values()))
+            quiet = quiet + 1 if idle and not left else 0
+            if time.monotonic() > told + TELL_EVERY:
+                told = time.monotonic()
+                print(f"         {left} tasks are not done; in queues: {dict(self._waiting) or 'nothing'}", flush=True)
 
     def _is_open(self, item: Item) -> bool:
         if item["status"] not in OUTCOMES or item.get("announced") != item["status"]:
