@@ -267,3 +267,12 @@ def test_logs_hold_the_task_and_neither_urls_nor_prompts(functions: Functions, n
     assert task.task_id in logs
     for word in ("a-secret-path", "an-input", "red fox", '"No."'):
         assert word not in logs
+
+
+def test_an_outcome_of_a_task_that_is_gone_is_announced_and_blocks_nothing(functions: Functions) -> None:
+    """Deleted between the outcome and its announcement: the stream must go on."""
+    gone = copy.deepcopy(CHANGE)
+    image = gone["Records"][0]["dynamodb"]["NewImage"]
+    image["task_id"]["S"] = str(uuid4())
+    image["status"]["S"] = "succeeded"
+    assert functions.invoke("publish_changes", gone) == {"batchItemFailures": []}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fluxgate.errors import MoveRefused
+from fluxgate.errors import MoveRefused, TaskNotFound
 from fluxgate.queues import EventBus
 from fluxgate.schemas import TaskEvent
 from fluxgate.tasks import Status, Task, TaskStore
@@ -25,4 +25,6 @@ def announce(task: Task, *, bus: EventBus, tasks: TaskStore) -> None:
         tasks.note(task, announced=task.status)
     except MoveRefused as refused:  # a late result, or a webhook, was faster: what is left is due
         logger.info("Announcement not noted", extra={"status": refused.task.status})
+    except TaskNotFound:  # deleted meanwhile
+        logger.info("Announcement of a task that is gone")
     logger.info("Outcome announced", extra={"status": task.status})

@@ -61,6 +61,7 @@ class ProviderSession:
     def __init__(self) -> None:
         self._session = requests.Session()  # noqa: TID251 - the one place
         self._session.trust_env = False  # a .netrc or a proxy variable must not meet the provider's token
+        self._session.get_redirect_target = lambda _: None  # type: ignore[assignment] # as in guarded_session
         self._used_at = 0.0
 
     def post(self, url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[int, bytes]:
