@@ -48,6 +48,10 @@ test: $(VENV)/tests ## All tests but those that need containers
 test-container: $(VENV)/tests $(SAM_VENV)/sam ## The functions in real containers, by `sam build` and `sam local`
 	$(RUN) -m pytest tests/container --junitxml=$(REPORTS)/container.xml $(PYTEST_OPTIONS)
 
+.PHONY: chaos
+chaos: $(VENV)/tests ## Tasks through the whole stack under injected faults, and what came of them (TASKS= SEED= LIST=on)
+	@$(RUN) -m local.chaos
+
 .PHONY: check
 check: $(VENV)/tests $(SAM_VENV)/sam ## Format, lint, types, template
 	$(RUN) -m ruff format --check .

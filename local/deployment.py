@@ -146,7 +146,7 @@ def _create_secret(aws: LocalAws, name: str) -> str:
 def _store_secret(aws: LocalAws, arn: str, properties: Mapping[str, Any]) -> None:
     client = aws.client("secretsmanager")
     if "GenerateSecretString" in properties:
-        value = client.get_random_password(**properties["GenerateSecretString"])["RandomPassword"]
+        value = _generated(client, dict(properties["GenerateSecretString"]))
     else:
         value = properties["SecretString"]
     client.put_secret_value(SecretId=arn, SecretString=value)
@@ -156,6 +156,13 @@ def _selected(environment: Mapping[str, str], declared: Mapping[str, Any]) -> di
     """Only what the template declares, be it absent at AWS, can be set."""
     names = declared["Properties"].get("Environment", {}).get("Variables", {})
     return {name: environment[name] for name in names if name in environment}
+
+
+def _generated(secrets_manager: Any, wanted: dict[str, Any]) -> str:
+    """A random password; in a JSON object where a template of one is given."""
+    template, key = wanted.pop("SecretStringTemplate", None), wanted.pop("GenerateStringKey", None)
+    password = str(secrets_manager.get_random_password(**wanted)["RandomPassword"])
+    return json.dumps({**json.loads(template), key: password}) if template else password
 
 
 def _function(logical_id: str, properties: Mapping[str, Any], environment: Mapping[str, str], root: Path) -> Function:

@@ -58,6 +58,10 @@ class Runtime:
         """Kill the function's processes; what they have cached or are doing is lost. One starts anew."""
         self.pools[function].restart()
 
+    def kill(self, worker: str) -> bool:
+        """Kill the process of the worker that has this name. False: it has ended already."""
+        return any(pool.kill(worker) for pool in self.pools.values())
+
     def close(self) -> None:
         """What is under way fails."""
         with ThreadPoolExecutor() as threads:
@@ -94,6 +98,13 @@ class _Pool:
                 self._forget(worker)
             self._idle = [self._make_worker()]
             self.workers += self._idle
+
+    def kill(self, name: str) -> bool:
+        with self._changed:
+            found = [worker for worker in self.workers if worker.name == name and worker.alive]
+        for worker in found:
+            worker.kill()
+        return bool(found)
 
     def close(self) -> None:
         with self._changed:

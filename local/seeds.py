@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from local.stack import Stack
 
 TOKEN = "the-token-of-the-seeded-attempt"  # in the path of the callback events
-SUBMITTED, GENERATED, SUCCEEDED = (f"00000000-0000-4000-8000-{number:012}" for number in (1, 2, 3))
+SUBMITTED, GENERATED, SUCCEEDED, QUEUED, TOLD = (f"00000000-0000-4000-8000-{n:012}" for n in (1, 2, 3, 4, 5))
 
 PICTURE = "sample.png"
 PROMPT = "A red fox in deep snow, golden hour, photorealistic"
@@ -38,12 +38,14 @@ def seed(stack: Stack, simulator: Simulator, owner: str) -> None:
         _task(SUBMITTED, owner, Status.SUBMITTED, "p-1"),
         _task(GENERATED, owner, Status.GENERATED, "p-2", found),
         _task(SUCCEEDED, owner, Status.SUCCEEDED, "p-3", archived),
+        _task(QUEUED, owner, Status.QUEUED, None),
+        replace(_task(TOLD, owner, Status.SUCCEEDED, "p-5", archived), callback_url=f"{simulator.public_url}/hook"),
     ):
         dynamodb.delete_item(TableName=table, Key={"task_id": {"S": task.task_id}})
         store.create(task)
 
 
-def _task(task_id: str, owner: str, status: Status, provider_task_id: str, *images: Image) -> Task:
+def _task(task_id: str, owner: str, status: Status, provider_task_id: str | None, *images: Image) -> Task:
     now = datetime.now(UTC)
     return Task(
         task_id=task_id,

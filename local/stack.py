@@ -69,17 +69,21 @@ class Stack:
         template: Path = ROOT / "template.yaml",
         change: Callable[[Template], None] | None = None,
         functions: bool = True,
+        time_scale: float = 1,
+        front: Callable[[str], str] | None = None,
     ) -> None:
         """`name` is what containers call this machine when `host` is more than loopback. Without `flux_api_url` the
         provider is `simulator`, or one with its defaults; `callback_base_url` is where a distant provider can reach
         this machine. `change` edits the template before it is deployed. Without `functions` only what stands behind
-        them runs.
+        them runs. `time_scale` is by how much faster than at AWS the waits and schedules pass. `front` is
+        given the address of AWS and tells the one that the functions use instead: a proxy's.
         """
         self._host, self._name, self._ports = host, name, ports
         self._flux_api_url, self._callback_base_url = flux_api_url, callback_base_url
         self._api_keys = api_keys
         self._parameters = {"FluxApiToken": flux_api_token, **(parameters or {})}
         self._template, self._change, self._with_functions = template, change, functions
+        self._time_scale, self._front = time_scale, front
         self.simulator = simulator
         self.logs = Logs()
 
@@ -108,7 +112,11 @@ class Stack:
 
     def _start(self, parts: ExitStack) -> None:
         self.aws = parts.enter_context(LocalAws(self._host, self._ports.aws, name=self._name, listener=self.logs.add))
-        environment = {"ALLOW_LOCAL_URLS": "true", "FLUX_API_URL": self._flux_api_url or self._start_simulator(parts)}
+        environment = {
+            "ALLOW_LOCAL_URLS": "true",
+            "TIME_SCALE": str(self._time_scale),
+            "FLUX_API_URL": self._flux_api_url or self._start_simulator(parts),
+        }
         if self._with_functions:
             # Before anything slow, so that a port in use is told at once.
             api = parts.enter_context(Server(self._host, self._ports.api))
@@ -117,7 +125,8 @@ class Stack:
             environment["CALLBACK_BASE_URL"] = self._callback_base_url or self.callback_url
         template = translate(self._template, self._parameters, self._change)
         self.aws.wait_until_ready()
-        environment["AWS_ENDPOINT_URL"] = self.aws.public_endpoint
+        endpoint = self.aws.public_endpoint
+        environment["AWS_ENDPOINT_URL"] = self._front(endpoint) if self._front else endpoint
         self.deployment = deploy(self.aws, template, self._parameters, environment, self._template.parent)
         if self._with_functions:
             self._start_functions(parts)
@@ -135,7 +144,7 @@ class Stack:
         )
         triggers: list[Poller | Clock] = [
             *(self._poller(source) for source in self.deployment.event_sources),
-            *(Clock(schedule, self.invoke) for schedule in self.deployment.schedules),
+            *(Clock(schedule, self.invoke, self._time_scale) for schedule in self.deployment.schedules),
         ]
         # Closed in reverse: no new events, then the workers, which ends what is under way.
         for trigger in triggers:

@@ -22,8 +22,9 @@ Resources = dict[str, dict[str, Any]]
 
 # Played by this package, or (alarms, log groups) watched by nobody here.
 PLAYED_LOCALLY = ("AWS::Lambda::", "AWS::ApiGateway", "AWS::SecretsManager::", "AWS::CloudWatch::", "AWS::Logs::")
-# What requests here lack, TLS, is all that the bucket policies ask for; and topics would send mail.
-LEFT_OUT = {"AWS::S3::BucketPolicy", "AWS::SNS::Topic", "AWS::Scheduler::Schedule"}
+# What requests here lack, TLS, is all that the bucket policies ask for; rules of moto send without a queue policy; and
+# topics would send mail.
+LEFT_OUT = {"AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::Topic", "AWS::Scheduler::Schedule"}
 # Where SAM accepts a folder only after packaging. The folder returns as the key of an object.
 PACKAGED = ("CodeUri", "ContentUri")
 PACKAGE = "s3://local/"

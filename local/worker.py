@@ -57,6 +57,7 @@ class Worker:
         self, function: Function, environment: Mapping[str, str], listener: Callable[[str, str], None]
     ) -> None:
         """`listener` is given the function's name and each line that it prints."""
+        self.name = f"{function.name}-{secrets.token_hex(6)}"  # part of the user agent of its calls to AWS
         self._function = function
         self._listener = listener
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()
@@ -68,7 +69,11 @@ class Worker:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "awslambdaric", function.handler],
             cwd=function.code,
-            env={**environment, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self._server.server_port}"},
+            env={
+                **environment,
+                "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self._server.server_port}",
+                "AWS_SDK_UA_APP_ID": self.name,
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

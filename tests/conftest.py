@@ -13,7 +13,7 @@ from local.stack import Stack
 os.environ.update(POWERTOOLS_SERVICE_NAME="fluxgate", POWERTOOLS_METRICS_NAMESPACE="fluxgate")
 
 from fluxgate.telemetry import logger
-from tests.harness import Functions, forget
+from tests.harness import Functions, Queue, forget
 
 
 class _Stdout:
@@ -45,3 +45,9 @@ def functions(
     backing.simulator.behaviour = Behaviour(callbacks=0, latency=0)
     yield Functions(backing, monkeypatch, capsys)
     forget()
+
+
+@pytest.fixture
+def submissions(functions: Functions) -> Queue:
+    """What has been sent to the submission queue."""
+    return functions.queue("SubmissionQueue")

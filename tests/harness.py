@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,8 +54,13 @@ def with_body(event: Event, body: object, **headers: str) -> Event:
     """The event with another body (text as it is, anything else as JSON) and further headers."""
     changed = copy.deepcopy(event)
     changed["body"] = body if isinstance(body, str) else json.dumps(body)
-    changed["headers"] |= {name.replace("_", "-"): value for name, value in headers.items()}
+    for name, value in headers.items():
+        changed["headers"][name.replace("_", "-")] = value
+        changed["multiValueHeaders"][name.replace("_", "-")] = [value]
     return changed
+
+
+Queue = Callable[[], list[Any]]  # the JSON messages that have been sent since the last call
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,25 @@ class Functions:
         key = {"task_id": {"S": task_id}}
         item = self.stack.client("dynamodb").get_item(TableName=self.stack.deployment.resources["TasksTable"], Key=key)
         return Task.from_item({name: TypeDeserializer().deserialize(value) for name, value in item["Item"].items()})
+
+    def queue(self, name: str) -> Queue:
+        """Empties the queue first, but for messages that are delayed."""
+        sqs, url = self.stack.client("sqs"), self.stack.deployment.resources[name]
+
+        def receive(patience: float = 2.5) -> list[Any]:  # beyond the first delay of a submission
+            found: list[Any] = []
+            deadline = time.monotonic() + patience
+            while not found and time.monotonic() < deadline:
+                messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+                found += [json.loads(message["Body"]) for message in messages]
+                for message in messages:
+                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                if not messages:
+                    time.sleep(0.05)
+            return found
+
+        receive(0.01)
+        return receive
 
     def store(self, *tasks: Task) -> None:
         for task in tasks:
@@ -162,7 +187,7 @@ class Functions:
 
 def forget() -> None:
     """Drop what the factories of the composition root have cached."""
-    for factory in [*vars(wiring).values(), settings.url_settings]:
+    for factory in [*vars(wiring).values(), settings.url_settings, settings.time_scale]:
         if callable(clear := getattr(factory, "cache_clear", None)):
             clear()
 

@@ -12,7 +12,9 @@ from fluxgate.workflows.publish_changes import publish_change
 
 
 def publish(record: DynamoDBRecord) -> None:
-    publish_change(*events.before_and_after(record), archive=wiring.archive_queue())
+    publish_change(
+        *events.before_and_after(record), archive=wiring.archive_queue(), bus=wiring.event_bus(), tasks=wiring.tasks()
+    )
 
 
 @entrypoint()

@@ -7,7 +7,7 @@ from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from fluxgate import api, wiring
-from fluxgate.schemas import ModelList, PublicStatus, TaskPage, TaskView
+from fluxgate.schemas import ModelList, PublicStatus, TaskPage, TaskView, WebhookSecret
 from fluxgate.telemetry import entrypoint
 from fluxgate.workflows import read_tasks
 
@@ -40,6 +40,11 @@ def read_task(task_id: str) -> TaskView:
 @app.get("/v1/models")
 def list_models() -> ModelList:
     return read_tasks.list_models()
+
+
+@app.get("/v1/webhook-secret")
+def webhook_secret() -> WebhookSecret:
+    return read_tasks.webhook_secret(owner=api.owner(app, wiring.owners()), keys=wiring.signing_keys())
 
 
 @entrypoint(correlation_paths.API_GATEWAY_REST)

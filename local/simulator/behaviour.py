@@ -75,7 +75,7 @@ class ImageFault(StrEnum):
     EXPIRED = "expired"  # 403
     MISSING = "missing"  # 404
     UNAVAILABLE = "unavailable"  # 503
-    SLOW = "slow"  # a few bytes at a time, `image_delay` apart
+    SLOW = "slow"  # `image_piece` bytes at a time, `image_delay` apart
     TRUNCATED = "truncated"  # Content-Length says more than is sent
     HUGE = "huge"  # `huge_bytes` of a valid PNG, of undeclared length
     NOT_AN_IMAGE = "not_an_image"  # an HTML page, called image/png
@@ -114,6 +114,7 @@ class Behaviour:
     image_fault: ImageFault | None = None
     image_fault_times: int | None = None  # downloads of each image that go wrong; None: all
     image_delay: float = 0.1
+    image_piece: int = 64
     huge_bytes: int = 64 * 1024 * 1024
 
     def but(self, **changes: Any) -> Self:

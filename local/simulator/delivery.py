@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
-from local.simulator.behaviour import ImageFault
+from local.simulator.behaviour import Behaviour, ImageFault
 from local.simulator.listener import Reply
 from local.simulator.records import Image
 
@@ -40,17 +40,17 @@ def _spoilt(image: Image, fault: ImageFault, pause: Callable[[float], object]) -
             200, content_type, content[: len(content) // 2], length=len(content), headers={"Connection": "close"}
         ),
         ImageFault.SLOW: lambda: Reply(
-            200, content_type, _slowly(content, behaviour.image_delay, pause), length=len(content)
+            200, content_type, _slowly(content, behaviour, pause), length=len(content)
         ),
         ImageFault.HUGE: lambda: Reply(200, content_type, _padded(content, behaviour.huge_bytes)),
     }
     return replies[fault]()
 
 
-def _slowly(content: bytes, delay: float, pause: Callable[[float], object]) -> Iterator[bytes]:
-    for at in range(0, len(content), 64):
-        yield content[at : at + 64]
-        pause(delay)
+def _slowly(content: bytes, behaviour: Behaviour, pause: Callable[[float], object]) -> Iterator[bytes]:
+    for at in range(0, len(content), behaviour.image_piece):
+        yield content[at : at + behaviour.image_piece]
+        pause(behaviour.image_delay)
 
 
 def _padded(content: bytes, size: int) -> Iterator[bytes]:

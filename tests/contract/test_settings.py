@@ -7,16 +7,8 @@ import pytest
 from fluxgate import settings
 from fluxgate.errors import SettingsInvalid
 from tests.contract.test_template import FUNCTIONS, TEMPLATE
-from tests.harness import Functions, event
+from tests.harness import EVENTS, Functions, event
 
-# One event that takes the function's whole way.
-GOOD = {
-    "submit_task": "good_generate",
-    "receive_callback": "good_success",
-    "publish_changes": "good_generated",
-    "archive_images": "good_generated",
-    "read_tasks": "good_task",
-}
 CLASSES = settings.Settings.__subclasses__()
 FIELDS = {name.upper(): field for kind in CLASSES for name, field in kind.model_fields.items()}
 NOT_OURS = {"AWS_ENDPOINT_URL", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
@@ -34,26 +26,29 @@ REQUIRED = [(folder(f), name) for f in FUNCTIONS for name in sorted(declared(f))
 
 
 def test_the_template_declares_exactly_the_settings_that_exist() -> None:
-    assert set().union(*(declared(function) for function in FUNCTIONS)) == FIELDS.keys()
-    assert TEMPLATE["Globals"]["Function"]["Environment"]["Variables"].keys() == NOT_OURS
+    everywhere = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"].keys()
+    assert everywhere == {*NOT_OURS, "TIME_SCALE"}
+    assert set().union(everywhere - NOT_OURS, *(declared(function) for function in FUNCTIONS)) == FIELDS.keys()
 
 
 @pytest.mark.parametrize(("function", "name"), REQUIRED)
 def test_a_function_declares_no_variable_that_it_does_not_need(functions: Functions, function: str, name: str) -> None:
-    functions.seed()
-    request = event(f"{function}.{GOOD[function]}")
-    try:
-        assert functions.invoke(function, request, **{name: ""})["batchItemFailures"]
-        said = functions.logs()  # a failed record
-    except SettingsInvalid as error:
-        said = str(error)
-    assert f"{name}: Field required" in said
+    """Without it one of the function's good events fails, and says which variable it lacks."""
+    said = []
+    for path in sorted(EVENTS.glob(f"{function}.good_*.json")):
+        functions.seed()
+        try:
+            functions.invoke(function, event(path.stem), **{name: ""})
+        except SettingsInvalid as error:
+            said.append(str(error))
+    said.append(functions.logs())  # of records that failed
+    assert f"{name}: Field required" in "".join(said)
 
 
 def test_what_is_for_a_laptop_only_has_no_value_at_aws() -> None:
     variables = [FUNCTIONS[function]["Environment"]["Variables"] for function in FUNCTIONS]
     variables.append(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"])
-    for name in ("LOCAL_OWNER", "ALLOW_LOCAL_URLS", "AWS_ENDPOINT_URL"):
+    for name in ("LOCAL_OWNER", "ALLOW_LOCAL_URLS", "AWS_ENDPOINT_URL", "TIME_SCALE"):
         values = [declared[name] for declared in variables if name in declared]
         assert values
         assert all(value == {"Ref": "AWS::NoValue"} for value in values)

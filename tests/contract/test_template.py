@@ -126,3 +126,11 @@ def test_access_logs_hold_no_paths_and_no_keys() -> None:
         assert isinstance(json.loads(line), dict)
         for secret in ("$context.path", "$context.http.path", 'identity.apiKey"', "requestOverride", "authorizer"):
             assert secret not in line
+
+
+def test_every_function_and_every_queue_of_dead_letters_has_an_alarm() -> None:
+    watched = json.dumps([it["Properties"] for it in RESOURCES.values() if it["Type"] == "AWS::CloudWatch::Alarm"])
+    for name in FUNCTIONS:
+        assert json.dumps({"Ref": name}) in watched
+    for name in of_type("AWS::SQS::Queue"):
+        assert ("DeadLetter" in name) == (json.dumps({"Fn::GetAtt": [name, "QueueName"]}) in watched)

@@ -1,4 +1,5 @@
-"""The whole stack, once per test process: API, callbacks, queues, stream, and each function in a process of its own."""
+"""The whole stack, once per test process: API, callbacks, queues, bus, stream, schedule, and each function in a process
+of its own. Its minutes take a second."""
 
 from collections.abc import Iterator
 
@@ -8,7 +9,9 @@ from local.simulator import Behaviour, Simulator
 from local.stack import Stack
 from local.template import Template
 from tests.e2e.client import Client
+from tests.e2e.receiver import Bus, Receiver
 
+TIME_SCALE = 60
 API_KEYS = {"local-key": "local", "other-key": "other"}  # two owners
 
 
@@ -21,8 +24,8 @@ def impatient(template: Template) -> None:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    simulator = Simulator(behaviour=Behaviour(latency=0.1))
-    with Stack(simulator=simulator, api_keys=API_KEYS, change=impatient) as stack:
+    simulator = Simulator(behaviour=Behaviour(latency=0.1), listing=True)
+    with Stack(simulator=simulator, api_keys=API_KEYS, change=impatient, time_scale=TIME_SCALE) as stack:
         yield stack
 
 
@@ -36,3 +39,21 @@ def client(stack: Stack) -> Iterator[Client]:
 def stranger(stack: Stack) -> Iterator[Client]:
     with Client(stack.url, "other-key") as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def bus(stack: Stack) -> Bus:
+    return Bus(stack)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process for all tests here: each that starts would start a stack of its own, and the machine is small."""
+    for item in items:
+        if "/e2e/" in str(item.path):
+            item.add_marker(pytest.mark.xdist_group("e2e"))

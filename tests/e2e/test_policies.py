@@ -10,17 +10,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from fluxgate.dynamodb import Table
+from fluxgate.tasks import Image, Status, Task, TaskStore, task_id_for
+from local.simulator import Behaviour, Refusal
 from local.stack import ROOT, Stack
 from local.template import of_type, translate
 from tests.e2e.client import Client, fetch
+from tests.e2e.receiver import Message, Receiver
 
-PATIENCE = 15  # seconds for what goes on behind the API
+PATIENCE = 25  # seconds for what goes on behind the API
+OWNER = "local"
 
 
 @dataclass(frozen=True)
@@ -73,31 +79,119 @@ class Interrupted(Exception):
 
 
 class Journey:
-    """Everything that happens to a task, and to a change of it that cannot be handled."""
+    """Everything that happens to tasks, and to what cannot be handled: all of it begun at once, then waited for."""
 
-    def __init__(self, stack: Stack, client: Client, denied: Callable[[], bool]) -> None:
+    def __init__(self, stack: Stack, client: Client, receiver: Receiver, denied: Callable[[], bool]) -> None:
         """Ends by Interrupted as soon as `denied`."""
         self._stack = stack
         self._client = client
+        self._receiver = receiver
         self._denied = denied
+        self._table = stack.deployment.resources["TasksTable"]
+        self._tasks = TaskStore(Table(stack.client("dynamodb"), self._table))
+        self._name = uuid4().hex
 
     def run(self) -> None:
         spoiled = self._spoil_stream()
-        answer = self._client.generate()
-        self._expect(answer.status_code == HTTPStatus.ACCEPTED, answer.text)
-        task_id = answer.json()["task_id"]
-        self._wait_for(lambda: self._task(task_id)["status"] == "succeeded", "the task succeeds")
+        unqueued, unarchived = self._leave_to_the_reconciler()
+        finished = [self._order(), self._generate(deferred=True)]
+        told = self._generate(callback_url=self._receiver.url(f"/failing/1/{self._name}"))
+        untold = self._leave_unannounced()
+        self._send("not an order")
+        for task_id in [*finished, told, unqueued]:
+            self._wait_for(lambda task_id=task_id: self._status(task_id) == "succeeded", f"{task_id} succeeds")  # type: ignore[misc]
+        self._wait_for(lambda: self._stored(untold).announced, "the outcome is announced")
+        self._wait_for(
+            lambda: self._logged("reconcile_tasks", "for archiving again", unarchived), "it is archived again"
+        )
         self._wait_for(lambda: self._is_set_aside(spoiled), "the spoiled change is set aside")
-        listed = self._client.get("/v1/tasks")
-        self._expect(task_id in listed.text, listed.text)
-        stored = fetch(self._task(task_id)["images"][0]["url"])
+        self._wait_for(lambda: self._logged("submit_queued", "Order rejected", self._sent), "the order is rejected")
+        self._read(told)
+        self._wait_for(lambda: self._webhook(told)["state"] == "delivered", "the webhook is delivered")
+        self._fetch(self._received[-1].task["images"][0]["url"])
+        again = self._client.request("POST", f"/v1/tasks/{told}/webhook")
+        self._expect(again.status_code == HTTPStatus.ACCEPTED, again.text)
+        self._wait_for(lambda: len(self._received) == 3, "the webhook is sent again")
+
+    def _generate(self, *, deferred: bool = False, **request: Any) -> str:
+        prompt = f"{self._name}, generated {deferred}"
+        if deferred:
+            self._defer(prompt)
+        answer = self._client.generate(prompt=prompt, **request)
+        self._expect(answer.status_code == HTTPStatus.ACCEPTED, answer.text)
+        return str(answer.json()["task_id"])
+
+    def _order(self) -> str:
+        """Deferred as well, by submit_queued."""
+        prompt = f"{self._name}, ordered"
+        self._defer(prompt)
+        order = {"action": "generate", "owner": OWNER, "prompt": prompt, "idempotency_key": self._name}
+        self._send(json.dumps(order))
+        return task_id_for(OWNER, self._name)
+
+    def _defer(self, prompt: str) -> None:
+        assert self._stack.simulator
+        refusal = Behaviour(refusal=Refusal.of("too_many_requests"))
+        self._stack.simulator.behave(refusal, when=lambda body: body["prompt"] == prompt)
+
+    def _send(self, body: str) -> None:
+        queue = self._stack.deployment.resources["SubmissionQueue"]
+        sent = self._stack.client("sqs").send_message(QueueUrl=queue, MessageBody=body)
+        self._sent = sent["MessageId"]
+
+    def _leave_to_the_reconciler(self) -> tuple[str, str]:
+        """One task that nobody has queued, and one whose images are gone, so that the archive needs a while."""
+        gone = Image(source_url="http://127.0.0.1:1/gone.png")
+        unqueued = self._tasks.create(self._task(Status.QUEUED))
+        unarchived = self._tasks.create(self._task(Status.GENERATED, images=(gone,)))
+        return unqueued.task_id, unarchived.task_id
+
+    def _leave_unannounced(self) -> str:
+        """As if publish_changes had died between the write of the outcome and its announcement."""
+        task_id = self._tasks.create(self._task(Status.FAILED)).task_id
+        self._wait_for(lambda: self._stored(task_id).announced, "publish_changes has announced it")
+        facts: dict[str, Any] = {
+            "announced": {"Action": "DELETE"},
+            "due_shard": {"Value": {"N": "0"}},
+            "due_at": {"Value": {"S": "2026"}},
+        }
+        key = {"task_id": {"S": task_id}}
+        self._stack.client("dynamodb").update_item(TableName=self._table, Key=key, AttributeUpdates=facts)
+        return task_id
+
+    def _task(self, status: Status, **facts: Any) -> Task:
+        """Due for some time."""
+        then = datetime.now(UTC) - timedelta(minutes=20)
+        return Task(
+            task_id=str(uuid4()), owner=OWNER, status=status, action="generate", model="flux-dev", prompt=self._name,
+            size="512x512", count=1, provider="acedata", created_at=then, updated_at=then,
+            expires_at=then + timedelta(days=1), **facts,
+        )  # fmt: skip
+
+    def _stored(self, task_id: str) -> Task:
+        return self._tasks.get(task_id)
+
+    @property
+    def _received(self) -> list[Message]:
+        return self._receiver.at(f"/failing/1/{self._name}")
+
+    def _logged(self, function: str, message: str, about: str) -> bool:
+        return any(message in line.text and about in line.text for line in self._stack.logs.lines(function))
+
+    def _read(self, task_id: str) -> None:
+        for path in ("/v1/tasks", "/v1/webhook-secret"):
+            answer = self._client.get(path)
+            self._expect(answer.ok, answer.text)
+        self._fetch(self._view(task_id)["images"][0]["url"])
+
+    def _fetch(self, url: str) -> None:
+        stored = fetch(url)
         self._expect(stored.status_code == HTTPStatus.OK, stored.text)
 
     def _spoil_stream(self) -> str:
         """A change that publish_changes must fail to handle, and that ends up in the failure destination."""
         item = {"task_id": {"S": f"spoiled-{uuid4()}"}, "status": {"S": "generated"}}
-        table = self._stack.deployment.resources["TasksTable"]
-        self._stack.client("dynamodb").put_item(TableName=table, Item=item)
+        self._stack.client("dynamodb").put_item(TableName=self._table, Item=item)
         return item["task_id"]["S"]
 
     def _is_set_aside(self, spoiled: str) -> bool:
@@ -105,7 +199,16 @@ class Journey:
         keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
         return any(spoiled in s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys)
 
-    def _task(self, task_id: str) -> dict[str, Any]:
+    def _status(self, task_id: str) -> Any:
+        """None: an order that has not become a task yet."""
+        answer = self._client.get(f"/v1/tasks/{task_id}")
+        self._expect(answer.status_code in {HTTPStatus.OK, HTTPStatus.NOT_FOUND}, answer.text)
+        return answer.json()["status"] if answer.ok else None
+
+    def _webhook(self, task_id: str) -> Any:
+        return self._view(task_id)["webhook"]
+
+    def _view(self, task_id: str) -> dict[str, Any]:
         answer = self._client.get(f"/v1/tasks/{task_id}")
         self._expect(answer.status_code == HTTPStatus.OK, answer.text)
         return dict(answer.json())
@@ -115,21 +218,23 @@ class Journey:
             raise Interrupted
         assert met, answer
 
-    def _wait_for(self, condition: Callable[[], bool], name: str) -> None:
+    def _wait_for(self, condition: Callable[[], object], name: str) -> None:
         deadline = time.monotonic() + PATIENCE
         while not condition():
             self._expect(time.monotonic() < deadline, f"In vain was waited until {name}.")
             time.sleep(0.1)
+        self._expect(met=True, answer="")
 
 
-def test_with_all_permissions_nothing_is_denied(stack: Stack, client: Client) -> None:
+def test_with_all_permissions_nothing_is_denied(stack: Stack, client: Client, receiver: Receiver) -> None:
     before = len(stack.aws.denials)
-    Journey(stack, client, lambda: False).run()
+    Journey(stack, client, receiver, lambda: False).run()
     assert stack.aws.denials[before:] == []
 
 
 @pytest.mark.parametrize("permission", list(_permissions()), ids=str)
-def test_each_permission_is_needed(stack: Stack, client: Client, permission: Permission) -> None:
+def test_each_permission_is_needed(stack: Stack, client: Client, receiver: Receiver, permission: Permission) -> None:
+    """Also where a role has the same action on several resources: the others' statements stay."""
     wanted = stack.deployment.resources[permission.role], permission.action
     before = len(stack.aws.denials)
 
@@ -137,4 +242,4 @@ def test_each_permission_is_needed(stack: Stack, client: Client, permission: Per
         return wanted in {(denial.role, denial.action) for denial in stack.aws.denials[before:]}
 
     with _without(stack, permission), pytest.raises(Interrupted):
-        Journey(stack, client, denied).run()
+        Journey(stack, client, receiver, denied).run()

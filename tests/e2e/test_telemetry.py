@@ -20,7 +20,7 @@ def test_a_tasks_id_ties_the_logs_and_traces_of_all_functions_together(stack: St
     assert stack.logs.wait_for("Task succeeded", function="archive_images")
 
     records = [line for line in stack.logs.lines() if line.record and line.record.get("task_id") == task_id]
-    assert {line.function for line in records} == set(PATH)
+    assert {line.function for line in records} >= set(PATH)
     wait_for_calls(stack, task_id, {"PutItem", "UpdateItem", "SendMessage", "PutObject", "GetItem"})
     token = submission.body["callback_url"].rpartition("/")[2]
     watched = "\n".join([line.text for line in stack.logs.lines()] + [json.dumps(trace) for trace in stack.traces])

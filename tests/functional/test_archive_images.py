@@ -28,10 +28,10 @@ def job(functions: Functions, *urls: str, attempt: int = 1, images: Any = None) 
     """The event for a stored task with these images at the provider."""
     message = copy.deepcopy(ARCHIVE)
     record = message["Records"][0]
-    found = images or [{"url": url, "seed": n} for n, url in enumerate(urls)]
+    found = images or [{"source_url": url, "seed": n} for n, url in enumerate(urls)]
     record["body"] = json.dumps({**JOB, "images": found})
     record["attributes"]["ApproximateReceiveCount"] = str(attempt)
-    stored = tuple(Image(source_url=image["url"], seed=image["seed"]) for image in found)
+    stored = tuple(Image(source_url=image["source_url"], seed=image["seed"]) for image in found)
     functions.tasks.record(GENERATED, while_in=Status.GENERATED, images=stored) if attempt == 1 else None
     return message
 

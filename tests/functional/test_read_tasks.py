@@ -1,16 +1,21 @@
 """Reading: an owner sees its own tasks, newest first, with URLs that work."""
 
 import json
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import requests
+from pydantic import SecretStr
+from standardwebhooks.webhooks import Webhook
 
+from fluxgate.errors import CredentialsUnavailable
 from fluxgate.tasks import Image, Status, Task
+from fluxgate.webhooks import SigningKeys
 from local.seeds import SUCCEEDED
-from tests.harness import Answer, Event, Functions, event
+from tests.harness import OWNER, Answer, Event, Functions, event
 
 TASK = event("read_tasks.good_task")
 LIST = event("read_tasks.good_list")
@@ -147,3 +152,58 @@ def test_an_unknown_route_is_a_problem(functions: Functions) -> None:
     lost["path"] = lost["resource"] = "/v1/nothing"
     answer = functions.http("read_tasks", lost)
     assert (answer.status, answer.body["code"]) == (404, "route_not_found")
+
+
+SECRET = event("read_tasks.good_webhook_secret")
+
+
+@pytest.fixture
+def signing_key(functions: Functions) -> Iterator[Callable[..., SigningKeys]]:
+    """Puts another signing key into the stack for the time of the test."""
+    arn = functions.stack.deployment.resources["WebhookSigningKeySecret"]
+    client = functions.stack.client("secretsmanager")
+    before = client.get_secret_value(SecretId=arn)["SecretString"]
+
+    def store(**stored: str) -> SigningKeys:
+        client.put_secret_value(SecretId=arn, SecretString=json.dumps(stored))
+        return SigningKeys.from_secret(SecretStr(json.dumps(stored)))
+
+    yield store
+    client.put_secret_value(SecretId=arn, SecretString=before)
+
+
+def test_an_owner_gets_its_webhook_secret_which_verifies_what_is_signed_for_it(
+    functions: Functions, signing_key: Callable[..., SigningKeys]
+) -> None:
+    keys = signing_key(current="one")
+    answer = functions.http("read_tasks", SECRET)
+    assert (answer.status, answer.body.keys()) == (200, {"secret"})
+    assert answer.body["secret"].startswith("whsec_")
+    Webhook(answer.body["secret"]).verify(b"{}", keys.headers(OWNER, "t.succeeded", b"{}", datetime.now(UTC)))
+    assert functions.calls == ["secretsmanager:GetSecretValue"]
+    assert answer.body["secret"].removeprefix("whsec_") not in functions.logs()
+
+
+def test_owners_have_different_secrets_and_aliases_share_one(functions: Functions) -> None:
+    def secret(owner: str, **environment: str) -> str:
+        return str(functions.http("read_tasks", asked_by(owner, SECRET), **environment).body["secret"])
+
+    assert secret("one") == secret("one") != secret("two")
+    assert secret("key-1", OWNER_ALIASES="key-1=team,key-2=team") == secret("key-2", OWNER_ALIASES="key-2=team")
+
+
+def test_during_a_rotation_the_new_secret_is_given(
+    functions: Functions, signing_key: Callable[..., SigningKeys]
+) -> None:
+    new = signing_key(current="two").secrets(OWNER)[0].get_secret_value()
+    signing_key(current="two", previous="one")
+    assert functions.http("read_tasks", SECRET).body["secret"] == new
+
+
+def test_without_a_signing_key_there_is_no_secret(
+    functions: Functions, signing_key: Callable[..., SigningKeys]
+) -> None:
+    with pytest.raises(CredentialsUnavailable):
+        signing_key(current="", previous="one")
+    answer = functions.http("read_tasks", SECRET)
+    assert (answer.status, answer.body["code"]) == (503, "credentials_unavailable")

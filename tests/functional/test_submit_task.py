@@ -11,6 +11,7 @@ from itertools import product
 from threading import Thread
 from typing import Any
 from unittest.mock import ANY
+from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
@@ -22,7 +23,7 @@ from fluxgate.providers.acedata import AceData
 from fluxgate.schemas import GenerateRequest
 from fluxgate.tasks import Image, Status, Task, token_hash
 from local.simulator import Answer, Behaviour, Form, Refusal, Simulator
-from tests.harness import Functions, event, with_body
+from tests.harness import Event, Functions, Queue, event, with_body
 
 GENERATE = event("submit_task.good_generate")
 BODY = json.loads(GENERATE["body"])
@@ -42,6 +43,7 @@ def test_a_generation_is_accepted_and_submitted_with_exactly_the_vendors_fields(
         "images": [],
         "error": None,
         "metadata": {"campaign": "winter"},
+        "webhook": None,
         "created_at": ANY,
         "updated_at": ANY,
         "expires_at": ANY,
@@ -186,17 +188,81 @@ NOT_ACCEPTED = [Refusal.of("too_many_requests"), Refusal(429, None, "slow down",
 
 
 @pytest.mark.parametrize("refusal", NOT_ACCEPTED)
-def test_too_many_requests_fails_the_task_with_its_reason(functions: Functions, refusal: Refusal) -> None:
+def test_what_the_provider_did_not_take_is_queued(functions: Functions, refusal: Refusal, submissions: Queue) -> None:
     functions.simulator.behave(Behaviour(refusal=refusal))
     answer = functions.http("submit_task", GENERATE)
-    assert (answer.status, answer.body["status"]) == (202, "failed")
-    assert answer.body["error"]["code"] == "too_many_requests"
+    assert (answer.status, answer.body["status"], answer.body["error"]) == (202, "queued", None)
+    task = functions.stored(answer.body["task_id"])
+    assert (task.status, task.attempts) == (Status.QUEUED, 1)
+    assert task.refusal
+    assert task.refusal.code == "too_many_requests"
+    assert submissions() == [{"type": "submit", "task_id": task.task_id, "attempt": 2}]
+    assert functions.calls[1:] == ["dynamodb:PutItem", "dynamodb:UpdateItem", "sqs:SendMessage"]
 
 
-def test_no_connection_fails_the_task_with_its_reason(functions: Functions) -> None:
+def test_no_connection_queues_the_task(functions: Functions, submissions: Queue) -> None:
     answer = functions.http("submit_task", GENERATE, FLUX_API_URL="http://127.0.0.1:1")
-    assert (answer.status, answer.body["status"]) == (202, "failed")
-    assert answer.body["error"]["code"] == "provider_unreachable"
+    assert (answer.status, answer.body["status"]) == (202, "queued")
+    assert [message["task_id"] for message in submissions()] == [answer.body["task_id"]]
+
+
+def test_a_queue_that_fails_leaves_the_task_queued_and_due(functions: Functions) -> None:
+    functions.simulator.behave(Behaviour(refusal=Refusal.of("too_many_requests")))
+    functions.before_call = lambda model, **_: _throttled() if model.name == "SendMessage" else None
+    answer = functions.http("submit_task", GENERATE)
+    assert answer.status == 202
+    assert functions.stored(answer.body["task_id"]).status is Status.QUEUED
+
+
+def keyed(body: object, key: str = "order-1", owner: str = "local") -> Event:
+    request = with_body(GENERATE, body, Idempotency_Key=key)
+    request["requestContext"]["identity"]["apiKeyId"] = owner
+    return request
+
+
+def test_the_same_key_and_request_is_the_same_task_and_buys_once(functions: Functions) -> None:
+    body, key = {"prompt": "a fox", "size": "512x512"}, str(uuid4())
+    posted = len(functions.simulator.submissions)
+    first = functions.http("submit_task", keyed(body, key))
+    assert "idempotent-replayed" not in first.headers
+    same = {"size": "512x512", "prompt": " a fox ", "model": "flux-dev", "count": 1, "metadata": None}
+    for again in (body, same):
+        answer = functions.http("submit_task", keyed(again, key))
+        assert (answer.status, answer.headers["idempotent-replayed"]) == (202, "true")
+        assert answer.body["task_id"] == first.body["task_id"]
+    assert len(functions.simulator.submissions) == posted + 1
+
+
+def test_a_replay_shows_what_has_become_of_the_task(functions: Functions) -> None:
+    key = str(uuid4())
+    functions.simulator.behave(Behaviour(refusal=Refusal.of("used_up")))
+    functions.http("submit_task", keyed({"prompt": "a fox"}, key))
+    answer = functions.http("submit_task", keyed({"prompt": "a fox"}, key))
+    assert (answer.status, answer.body["status"], answer.body["error"]["code"]) == (202, "failed", "used_up")
+
+
+def test_the_same_key_and_another_request_is_refused(functions: Functions) -> None:
+    key = str(uuid4())
+    functions.http("submit_task", keyed({"prompt": "a fox"}, key))
+    posted = len(functions.simulator.submissions)
+    for other in ({"prompt": "a hare"}, {"prompt": "a fox", "count": 2}, {"prompt": "a fox", "metadata": {"k": "v"}}):
+        answer = functions.http("submit_task", keyed(other, key))
+        assert (answer.status, answer.body["code"]) == (422, "idempotency_mismatch")
+    assert len(functions.simulator.submissions) == posted
+
+
+def test_a_key_is_its_owners(functions: Functions) -> None:
+    key = str(uuid4())
+    ids = {
+        functions.http("submit_task", keyed({"prompt": "a fox"}, key, owner)).body["task_id"] for owner in ("a", "b")
+    }
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "\u00e9"])
+def test_a_key_that_is_none_is_named(functions: Functions, key: str) -> None:
+    answer = functions.http("submit_task", keyed({"prompt": "a fox"}, key))
+    assert (answer.status, set(answer.faults)) == (422, {"idempotency-key"})
 
 
 UNKNOWN = {

@@ -7,14 +7,12 @@ from fluxgate.settings import ArchiveSettings, OwnerSettings, ProviderSettings, 
 
 
 def test_a_missing_or_empty_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("FLUX_API_URL", "FLUX_API_TOKEN_SECRET_ARN", "CALLBACK_BASE_URL"):
+    for name in ("FLUX_API_URL", "FLUX_API_TOKEN_SECRET_ARN"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("CALLBACK_BASE_URL", "")
+    monkeypatch.setenv("FLUX_API_URL", "")
     with pytest.raises(SettingsInvalid) as refused:
         ProviderSettings.from_environment()
-    assert all(
-        name in str(refused.value) for name in ("FLUX_API_URL", "FLUX_API_TOKEN_SECRET_ARN", "CALLBACK_BASE_URL")
-    )
+    assert all(name in str(refused.value) for name in ("FLUX_API_URL", "FLUX_API_TOKEN_SECRET_ARN"))
 
 
 def test_a_wrong_value_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,31 @@
 """The table of moves, and tasks as items."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluxgate.tasks import DUE_AFTER, REACHED_FROM, Attempt, Image, Status, Task, TaskError, timestamp, token_hash
+from fluxgate.tasks import (
+    ANNOUNCED_WITHIN,
+    ASKED_AGAIN_AFTER,
+    DELIVERED_WITHIN,
+    DUE_AFTER,
+    OUTCOMES,
+    REACHED_FROM,
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Image,
+    Status,
+    Task,
+    TaskError,
+    due_at,
+    timestamp,
+    token_hash,
+)
 
 CREATED_IN = {Status.QUEUED, Status.SUBMITTING}
 
@@ -65,3 +85,84 @@ def test_tokens_are_long_random_and_never_shown() -> None:
     assert all(len(attempt.token) >= 43 for attempt in attempts)
     assert attempts[0].token not in repr(attempts[0])
     assert len(token_hash(attempts[0].token)) == 64
+
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+LATER = NOW + timedelta(hours=2)
+
+
+def settled(status: Status = Status.SUCCEEDED, **facts: Any) -> Task:
+    """A task whose outcome has been announced and whose webhook, if it wants one, has not been sent."""
+    defaults: dict[str, Any] = {
+        "task_id": "t", "owner": "o", "status": status, "action": "generate", "model": "flux-dev", "prompt": "a fox",
+        "size": "1024x1024", "count": 1, "provider": "acedata", "created_at": NOW, "updated_at": NOW,
+        "expires_at": NOW + timedelta(days=1), "announced": status, "callback_url": "https://example.com/hook",
+    }  # fmt: skip
+    return Task(**defaults | facts)
+
+
+def delivery(state: DeliveryState, outcome: Status = Status.SUCCEEDED, next_at: datetime | None = None) -> Delivery:
+    return Delivery(outcome=outcome, state=state, attempts=1, next_at=next_at)
+
+
+@pytest.mark.parametrize("status", DUE_AFTER)
+def test_an_open_task_is_due_again(status: Status) -> None:
+    assert due_at(settled(status), NOW) == NOW + DUE_AFTER[status]
+
+
+@pytest.mark.parametrize("status", sorted(OUTCOMES))
+def test_an_outcome_is_due_until_it_is_announced_itself(status: Status) -> None:
+    (earlier,) = sorted(OUTCOMES - {status})[:1]
+    for announced in (None, earlier):
+        task = settled(status, announced=announced, delivery=delivery(DeliveryState.DELIVERED, status))
+        assert due_at(task, NOW) == NOW + ANNOUNCED_WITHIN
+
+
+@pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.FAILED])
+def test_nothing_is_left_to_do_where_nobody_wants_to_be_told(status: Status) -> None:
+    assert due_at(settled(status, callback_url=None), NOW) is None
+
+
+@pytest.mark.parametrize("state", [DeliveryState.DELIVERED, DeliveryState.GIVEN_UP])
+def test_nothing_is_left_to_do_after_the_webhook(state: DeliveryState) -> None:
+    assert due_at(settled(delivery=delivery(state)), NOW) is None
+
+
+def test_a_webhook_is_due_at_its_own_time_and_an_overdue_one_soon() -> None:
+    assert due_at(settled(), NOW) == NOW + DELIVERED_WITHIN
+    for planned, due in ((LATER, LATER), (NOW, NOW + DELIVERED_WITHIN), (None, NOW + DELIVERED_WITHIN)):
+        assert due_at(settled(delivery=delivery(DeliveryState.PENDING, next_at=planned)), NOW) == due
+
+
+def test_the_webhook_of_an_earlier_outcome_says_nothing_of_this_one() -> None:
+    told = delivery(DeliveryState.DELIVERED, Status.EXPIRED)
+    assert due_at(settled(delivery=told), NOW) == NOW + DELIVERED_WITHIN
+
+
+def test_an_expired_task_is_asked_about_ever_more_rarely_until_it_is_gone() -> None:
+    task = settled(Status.EXPIRED, callback_url=None)
+    moments = [NOW]
+    while moment := due_at(task, moments[-1]):
+        moments.append(moment)
+    waits = [later - earlier for earlier, later in pairwise(moments)]
+    assert waits[0] == ASKED_AGAIN_AFTER
+    assert waits == sorted(waits)
+    assert waits[-1] > timedelta(hours=4)
+    assert len(waits) < 12
+    assert moments[-1] < task.expires_at
+
+
+def test_an_expired_task_is_due_for_whatever_comes_first() -> None:
+    soon = NOW + timedelta(seconds=5)
+    for planned, due in ((soon, soon), (LATER, NOW + ASKED_AGAIN_AFTER)):
+        told = delivery(DeliveryState.PENDING, Status.EXPIRED, planned)
+        assert due_at(settled(Status.EXPIRED, delivery=told), NOW) == due
+    given_up = settled(Status.EXPIRED, delivery=delivery(DeliveryState.GIVEN_UP, Status.EXPIRED))
+    assert due_at(given_up, NOW) == NOW + ASKED_AGAIN_AFTER
+
+
+@pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.EXPIRED])
+def test_no_moment_is_beyond_the_tasks_end(status: Status) -> None:
+    beyond = delivery(DeliveryState.PENDING, status, NOW + timedelta(days=2))
+    task = settled(status, delivery=beyond)
+    assert due_at(task, task.expires_at - timedelta(minutes=1)) is None

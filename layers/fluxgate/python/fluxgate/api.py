@@ -41,10 +41,21 @@ TABLE: dict[type[Exception], tuple[HTTPStatus, str, str]] = {
         "unsupported_media_type",
         "Send JSON, with the header Content-Type: application/json.",
     ),
+    errors.IdempotencyMismatch: (
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "idempotency_mismatch",
+        errors.IdempotencyMismatch.MESSAGE,
+    ),
+    errors.NothingToDeliver: (
+        HTTPStatus.CONFLICT,
+        "nothing_to_deliver",
+        "The task has no outcome yet, or no callback_url.",
+    ),
     errors.NotAuthenticated: (HTTPStatus.FORBIDDEN, "no_api_key", "The request carries no API key."),
     errors.TaskNotFound: (HTTPStatus.NOT_FOUND, "task_not_found", "There is no such task."),
     errors.CallbackRefused: (HTTPStatus.NOT_FOUND, "callback_not_found", "There is nothing to call back here."),
     errors.StorageUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "storage_unavailable", "Try again later."),
+    errors.QueueUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "queue_unavailable", "Try again later."),
     errors.CredentialsUnavailable: (
         HTTPStatus.SERVICE_UNAVAILABLE,
         "credentials_unavailable",
@@ -82,10 +93,10 @@ def owner(app: APIGatewayRestResolver, known: OwnerSettings) -> str:
     raise errors.NotAuthenticated
 
 
-def accepted(view: TaskView) -> Response[TaskView]:
+def accepted(view: TaskView, location: str, *, replayed: bool = False) -> Response[TaskView]:
     """202 with the task. The location is relative, for the API lives under its stage."""
-    location = {"Location": f"../tasks/{view.task_id}"}
-    return Response(HTTPStatus.ACCEPTED, content_type="application/json", body=view, headers=location)
+    headers = {"Location": location, **({"Idempotent-Replayed": "true"} if replayed else {})}
+    return Response(HTTPStatus.ACCEPTED, content_type="application/json", body=view, headers=headers)
 
 
 def callback_body(app: APIGatewayHttpResolver) -> bytes:

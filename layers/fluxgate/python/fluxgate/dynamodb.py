@@ -48,19 +48,31 @@ class Table:
                 **_expressions(ConditionExpression=condition),
             )
 
-    def update(self, key: Mapping[str, Any], changes: Mapping[str, Any], condition: ConditionBase) -> Item:
-        """Set the attributes in `changes`, remove those that are None there. Returns the new item.
+    def update(
+        self,
+        key: Mapping[str, Any],
+        changes: Mapping[str, Any],
+        condition: ConditionBase,
+        add: Mapping[str, Any] | None = None,
+    ) -> Item:
+        """Set the attributes in `changes`, remove those that are None there, add to the sets and numbers in `add`.
+        Returns the new item.
 
         Raises ConditionFailed.
         """
         request = _expressions(ConditionExpression=condition)
-        names = {f"#u{n}": name for n, name in enumerate(changes)}
-        values = {f":u{n}": value for n, value in enumerate(changes.values()) if value is not None}
-        kept = [f"#u{n} = :u{n}" for n, value in enumerate(changes.values()) if value is not None]
-        gone = [f"#u{n}" for n, value in enumerate(changes.values()) if value is None]
-        clauses = [f"{verb} {', '.join(parts)}" for verb, parts in (("SET", kept), ("REMOVE", gone)) if parts]
-        request["ExpressionAttributeNames"] |= names
-        request["ExpressionAttributeValues"] |= _pack(values)
+        verbs: dict[str, list[str]] = {"SET": [], "REMOVE": [], "ADD": []}
+        for n, (name, value) in enumerate([*changes.items(), *(add or {}).items()]):
+            request["ExpressionAttributeNames"][f"#u{n}"] = name
+            if value is None:
+                verbs["REMOVE"].append(f"#u{n}")
+                continue
+            request["ExpressionAttributeValues"] |= _pack({f":u{n}": value})
+            if n < len(changes):
+                verbs["SET"].append(f"#u{n} = :u{n}")
+            else:
+                verbs["ADD"].append(f"#u{n} :u{n}")
+        clauses = [f"{verb} {', '.join(parts)}" for verb, parts in verbs.items() if parts]
         with _errors():
             answer = self._client.update_item(
                 TableName=self._name,
@@ -79,16 +91,23 @@ class Table:
         return _unpack(answer["Item"]) if "Item" in answer else None
 
     def query(
-        self, index: str, where: ConditionBase, only: ConditionBase | None, limit: int, after: Item | None
+        self,
+        index: str,
+        where: ConditionBase,
+        only: ConditionBase | None,
+        limit: int,
+        after: Item | None,
+        *,
+        ascending: bool = False,
     ) -> tuple[list[Item], Item | None]:
-        """Up to `limit` items that `where` finds, the highest sort key first, less those that `only` leaves out; and
+        """Up to `limit` items that `where` finds, in the order of the sort key, less those that `only` leaves out; and
         the key behind which more follow."""
         request = _expressions(KeyConditionExpression=where, **({"FilterExpression": only} if only else {}))
         if after:
             request["ExclusiveStartKey"] = _pack(after)
         with _errors():
             answer = self._client.query(
-                TableName=self._name, IndexName=index, ScanIndexForward=False, Limit=limit, **request
+                TableName=self._name, IndexName=index, ScanIndexForward=ascending, Limit=limit, **request
             )
         return [_unpack(item) for item in answer["Items"]], _unpack(answer.get("LastEvaluatedKey", {})) or None
 

@@ -5,11 +5,15 @@ FluxgateError
 │   ├── MalformedBody         not JSON at all
 │   ├── BodyTooLarge
 │   └── UnsupportedMediaType
+├── NothingToDeliver          the task has no outcome yet, or no callback_url
+├── IdempotencyMismatch       the idempotency key was used for another request
 ├── NotAuthenticated          no API key, so no owner
 ├── TaskNotFound              unknown, or another owner's
 ├── CallbackRefused           unknown task or wrong token: told apart only in the log
 ├── MoveRefused               the task's state does not allow the move
 ├── StorageUnavailable        the table did not answer, or throttled
+├── ProviderUnavailable       the provider cannot be asked now
+├── QueueUnavailable          a queue or the bus did not take a message
 ├── CredentialsUnavailable    Secrets Manager did not answer
 ├── ImageUnavailable          one image cannot be fetched, now or ever
 ├── ArchiveIncomplete         some images of a task are missing and will be tried again
@@ -48,6 +52,20 @@ class UnsupportedMediaType(InvalidRequest):
     """The body is not JSON."""
 
 
+class NothingToDeliver(FluxgateError):
+    """The task has no outcome yet, or nobody wants to be told of it."""
+
+
+class ProviderUnavailable(FluxgateError):
+    """The provider did not answer a question, or not with an answer to it. The text is safe to log."""
+
+
+class IdempotencyMismatch(FluxgateError):
+    """The idempotency key belongs to another request."""
+
+    MESSAGE = "This key was used for another request. Use a new one."
+
+
 class NotAuthenticated(FluxgateError):
     """The request carries no API key id."""
 
@@ -71,6 +89,10 @@ class MoveRefused(FluxgateError):
 
 class StorageUnavailable(FluxgateError):
     """DynamoDB did not carry out a call; whether a write happened is unknown."""
+
+
+class QueueUnavailable(FluxgateError):
+    """SQS or EventBridge did not carry out a call; whether it took the message is unknown."""
 
 
 class CredentialsUnavailable(FluxgateError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from typing import Any, cast
@@ -12,6 +13,8 @@ from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from fluxgate.errors import InvalidRequest
+from fluxgate.schemas import Order, WebhookJob
 from fluxgate.tasks import Task
 from fluxgate.telemetry import count, logger
 
@@ -52,3 +55,38 @@ def _each(
     if failures := answer["batchItemFailures"]:
         count(failed, len(failures))
     return answer
+
+
+def submission(record: SQSRecord) -> str | Order:
+    """What a message on the submission queue asks for: the id of a deferred task, or an order that another system has
+    put there, by itself or through the bus. Without an idempotency key an order has its message's or event's id.
+
+    Raises InvalidRequest.
+    """
+    body = _json(record.body)
+    if isinstance(body, dict) and body.get("type") == "submit":
+        return str(body["task_id"])
+    if isinstance(body, dict) and "detail-type" in body:
+        return Order.parse(body.get("detail"), f"event-{body.get('id')}")
+    return Order.parse(body, f"message-{record.message_id}")
+
+
+def outcome(record: SQSRecord) -> WebhookJob:
+    """Whose outcome a message on the webhook queue is about: from the bus, or from fluxgate itself."""
+    body = _json(record.body)
+    return WebhookJob.model_validate(body["detail"] if isinstance(body, dict) and "detail" in body else body)
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise InvalidRequest([("", "The message is not valid JSON.")]) from None
+
+
+RESERVE_MILLISECONDS = 29_000  # for what is under way: one call of the provider may take 28 seconds
+
+
+def time_left(context: LambdaContext) -> Callable[[], bool]:
+    """Whether another step may begin."""
+    return lambda: context.get_remaining_time_in_millis() > RESERVE_MILLISECONDS

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
+import socket
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from http import HTTPStatus
+from threading import Event, Lock, Timer
 from typing import IO, Any
 from urllib.parse import urlsplit
 
@@ -14,9 +18,15 @@ import requests
 import urllib3.exceptions
 from requests_hardened import Config, HTTPSession
 from requests_hardened.ip_filter import InvalidIPAddress
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from fluxgate.errors import ImageUnavailable
 from fluxgate.telemetry import tracer
+
+# Their warnings show whole URLs (of an answer whose headers are malformed) and the names of hosts.
+for _library in ("urllib3", "requests_hardened"):
+    logging.getLogger(_library).setLevel(logging.ERROR)
 
 CONNECT_SECONDS = 3.05
 # A provider that is silent for the first, or not done after the second, is left. Their sum, the worst case, leaves time
@@ -29,6 +39,8 @@ PROVIDER_ANSWER_BYTES = 1024 * 1024
 KEEP_ALIVE_SECONDS = 5.0
 CHUNK_BYTES = 64 * 1024
 
+RECEIVER_SECONDS = 15.0  # in all, as Standard Webhooks proposes
+RECEIVER_ANSWER_BYTES = 4096
 DOWNLOAD_STALL_SECONDS = 5.0
 
 # Names that no public server has (RFC 6761, RFC 6762, RFC 8375, and ICANN's reservation of .internal).
@@ -49,6 +61,7 @@ class ProviderSession:
     def __init__(self) -> None:
         self._session = requests.Session()  # noqa: TID251 - the one place
         self._session.trust_env = False  # a .netrc or a proxy variable must not meet the provider's token
+        self._session.get_redirect_target = lambda _: None  # type: ignore[assignment] # as in guarded_session
         self._used_at = 0.0
 
     def post(self, url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[int, bytes]:
@@ -84,17 +97,8 @@ def download(url: str, into: IO[bytes], *, max_bytes: int, seconds: float, allow
     """
     if not allow_local and urlsplit(url).scheme != "https":
         raise ImageUnavailable("not_https")
-    config = Config(
-        ip_filter_enable=not allow_local,
-        ip_filter_allow_loopback_ips=False,
-        never_redirect=True,
-        default_timeout=(CONNECT_SECONDS, min(seconds, DOWNLOAD_STALL_SECONDS)),
-        user_agent_override="fluxgate",
-    )
-    with _traced(url), HTTPSession(config) as session:
-        session.trust_env = False
-        # Not following a redirect, requests would still read its whole body and unpack it.
-        session.get_redirect_target = lambda _: None
+    stall = min(seconds, DOWNLOAD_STALL_SECONDS)
+    with _traced(url), guarded_session(stall, allow_local=allow_local) as session:
         try:
             _save(session, url, into, max_bytes, time.monotonic() + seconds)
         except (_TooLarge, _TooSlow) as error:
@@ -112,6 +116,129 @@ def _save(session: HTTPSession, url: str, into: IO[bytes], max_bytes: int, deadl
             raise ImageUnavailable(f"http_{answer.status_code}")
         for chunk in _chunks(answer, max_bytes, deadline):
             into.write(chunk)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a receiver answered; no status: it did not. `summary` is a short code that is safe to store and log."""
+
+    status: int | None
+    summary: str
+    retry_after: str | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Only 2xx counts."""
+        return self.status is not None and 200 <= self.status < 300
+
+    @property
+    def gone(self) -> bool:
+        """Nobody will ever want it."""
+        return self.status == HTTPStatus.GONE
+
+
+class Receivers:
+    """Posts to URLs that clients have given: like a download, only to https and public addresses, without redirects."""
+
+    def __init__(self, *, allow_local: bool) -> None:
+        self._allow_local = allow_local
+
+    def post(self, url: str, body: bytes, headers: dict[str, str]) -> Answer:
+        """Post once, in RECEIVER_SECONDS at most. Of the answer's body a little is read, nothing kept. Raises nothing.
+
+        The status decides, whatever becomes of the body after it.
+        """
+        if not self._allow_local and urlsplit(url).scheme != "https":
+            return Answer(None, "not_https")
+        with (
+            _traced(url),
+            guarded_session(RECEIVER_SECONDS, allow_local=self._allow_local) as session,
+            _ended_after(session, RECEIVER_SECONDS) as ended,
+        ):
+            try:
+                with session.post(url, data=body, headers=headers, stream=True) as answer:
+                    if ended.is_set():  # within the headers, whose end was then ours
+                        return Answer(None, _TooSlow.reason)
+                    with suppress(urllib3.exceptions.HTTPError, OSError, ValueError):
+                        answer.raw.read1(RECEIVER_ANSWER_BYTES)
+                    return Answer(answer.status_code, f"http_{answer.status_code}", answer.headers.get("Retry-After"))
+            except InvalidIPAddress:
+                return Answer(None, "address_not_public")
+            except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+                slow = ended.is_set() or isinstance(error, requests.ReadTimeout)
+                return Answer(None, _TooSlow.reason if slow else type(error).__name__)
+
+
+def guarded_session(stall_seconds: float, *, allow_local: bool) -> HTTPSession:
+    """For URLs that are not ours: the address is checked, and the checked one is connected to."""
+    config = Config(
+        ip_filter_enable=not allow_local,
+        ip_filter_allow_loopback_ips=False,
+        never_redirect=True,
+        default_timeout=(CONNECT_SECONDS, stall_seconds),
+        user_agent_override="fluxgate",
+    )
+    session = HTTPSession(config)
+    session.trust_env = False
+    # Not following a redirect, requests would still read its whole body, unpack it and look where it points.
+    session.get_redirect_target = lambda _: None
+    return session
+
+
+@contextmanager
+def _ended_after(session: HTTPSession, seconds: float) -> Iterator[Event]:
+    """End the session's connections when the time is up, and set the event. Timeouts alone do not: each read has its
+    own, so that a handshake or headers that come byte by byte take as long as they like. What is left is the time in
+    which a name is looked up; the resolver ends that."""
+    ended, lock = Event(), Lock()
+    watched: list[socket.socket] = []
+
+    def watch(connection: socket.socket) -> socket.socket:
+        with lock:  # TLS takes the original over, and hides it until after the handshake
+            watched.append(connection.dup())
+        if ended.is_set():
+            connection.close()
+            raise TimeoutError
+        return connection
+
+    def end() -> None:
+        ended.set()
+        with lock:
+            for connection in watched:
+                with suppress(OSError):  # it has ended by itself
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    for adapter in session.adapters.values():
+        adapter.poolmanager.pool_classes_by_scheme = _watched_pools(watch)
+    timer = Timer(seconds, end)
+    timer.start()
+    try:
+        yield ended
+    finally:
+        timer.cancel()
+        timer.join()
+        for connection in watched:
+            connection.close()
+
+
+def _watched_pools(watch: Callable[[socket.socket], socket.socket]) -> dict[str, type[HTTPConnectionPool]]:
+    """urllib3's own, by scheme, but every new connection is shown to `watch`."""
+
+    class Plain(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            return watch(super()._new_conn())
+
+    class Tls(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            return watch(super()._new_conn())
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class TlsPool(HTTPSConnectionPool):
+        ConnectionCls = Tls
+
+    return {"http": PlainPool, "https": TlsPool}
 
 
 def is_public_host(host: str) -> bool:

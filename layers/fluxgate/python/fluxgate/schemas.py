@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
@@ -23,9 +25,10 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from fluxgate.catalogue import DEFAULT_MODEL, MAX_COUNT, MODELS, Action, Model
+from fluxgate.errors import InvalidRequest
 from fluxgate.outbound import is_public_host
 from fluxgate.settings import url_settings
-from fluxgate.tasks import Image, Status, Task
+from fluxgate.tasks import Delivery, DeliveryState, Image, Status, Task, TaskError
 
 MAX_PROMPT = 4000
 MAX_URL = 2048
@@ -57,6 +60,12 @@ def _public_url(text: str) -> str:
     return str(url)
 
 
+def _visible(key: str) -> str:
+    if not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
+        raise _refuse("key_invalid", "Give 1 to 255 visible ASCII characters without spaces.")
+    return key
+
+
 def _known_model(name: str) -> str:
     if name not in MODELS:
         raise _refuse("model_unknown", f"Unknown model. Use one of: {', '.join(MODELS)}.")
@@ -66,6 +75,7 @@ def _known_model(name: str) -> str:
 Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT)]
 PublicUrl = Annotated[str, StringConstraints(max_length=MAX_URL), AfterValidator(_public_url)]
 ModelName = Annotated[str, AfterValidator(_known_model)]
+IdempotencyKey = Annotated[str, AfterValidator(_visible)]
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=256)]
 
@@ -174,6 +184,30 @@ class ErrorView(BaseModel):
     code: str
     message: str
 
+    @classmethod
+    def of(cls, error: TaskError | None) -> ErrorView | None:
+        return cls(code=error.code, message=error.message) if error else None
+
+
+class WebhookView(BaseModel):
+    """How far the webhook about the outcome has come."""
+
+    state: DeliveryState
+    attempts: int
+    next_at: datetime | None
+    last_answer: str | None
+
+    @classmethod
+    def of(cls, delivery: Delivery | None) -> WebhookView | None:
+        if delivery is None:
+            return None
+        return cls(
+            state=delivery.state,
+            attempts=delivery.attempts,
+            next_at=delivery.next_at,
+            last_answer=delivery.last_answer,
+        )
+
 
 class TaskView(BaseModel):
     """A task as its owner sees it."""
@@ -188,6 +222,7 @@ class TaskView(BaseModel):
     images: list[ImageView]
     error: ErrorView | None
     metadata: dict[str, str]
+    webhook: WebhookView | None = Field(description="Where a callback_url is told of the outcome")
     created_at: datetime
     updated_at: datetime
     expires_at: datetime
@@ -205,8 +240,9 @@ class TaskView(BaseModel):
             size=task.size,
             count=task.count,
             images=[ImageView.of(image, presign) for image in shown] if presign else [],
-            error=ErrorView(code=task.error.code, message=task.error.message) if task.error else None,
+            error=ErrorView.of(task.error),
             metadata=task.metadata,
+            webhook=WebhookView.of(task.webhook),
             created_at=task.created_at,
             updated_at=task.updated_at,
             expires_at=task.expires_at,
@@ -244,18 +280,129 @@ class ModelList(BaseModel):
     max_prompt: int
 
 
-class SourceImage(BaseModel):
-    url: str
-    seed: int | None = None
+class TaskEvent(BaseModel):
+    """The detail of an outcome's event: the task without its prompt and without URLs."""
+
+    id: str = Field(description="The outcome's id: the same for every repetition, and for its webhook")
+    task_id: str
+    owner: str
+    status: PublicStatus
+    action: Action
+    model: str
+    size: str
+    count: int
+    images: int
+    error: ErrorView | None
+    metadata: dict[str, str]
+    webhook: Literal[True] | None = Field(description="There where a callback_url wants to be told; rules match on it")
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        return cls(
+            id=task.outcome_id,
+            task_id=task.task_id,
+            owner=task.owner,
+            status=PublicStatus.of(task.status),
+            action=task.action,
+            model=task.model,
+            size=task.size,
+            count=task.count,
+            images=len(task.images),
+            error=ErrorView.of(task.error),
+            metadata=task.metadata,
+            webhook=True if task.callback_url else None,
+        )
 
 
-class ArchiveJob(BaseModel):
-    """A message on the archive queue: all that the archive needs, so that it reads nothing."""
+class _Envelope(BaseModel):
+    """What an order has besides the request."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    action: Action
+    owner: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    idempotency_key: IdempotencyKey | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """A request that another system has put on the submission queue or on the bus."""
+
+    owner: str
+    idempotency_key: str
+    request: GenerateRequest | EditRequest
+
+    @classmethod
+    def parse(cls, body: object, default_key: str) -> Order:
+        """From `{action, owner, idempotency_key?, …}`, the rest as over HTTP. Raises InvalidRequest."""
+        if not isinstance(body, dict):
+            raise InvalidRequest([("", "An order is a JSON object.")])
+        rest = {name: value for name, value in body.items() if name not in _Envelope.model_fields}
+        kind = EditRequest if body.get("action") == "edit" else GenerateRequest
+        found: list[Any] = []
+        faults: list[tuple[str, str]] = []
+        for model, content in ((_Envelope, body), (kind, rest)):
+            try:
+                found.append(model.model_validate(content))
+            except ValidationError as error:
+                faults += [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
+        if faults:
+            raise InvalidRequest(faults)
+        envelope, request = found
+        return cls(envelope.owner, envelope.idempotency_key or default_key, request)
+
+
+class WebhookSecret(BaseModel):
+    secret: str = Field(description="Verifies webhooks: the official libraries of Standard Webhooks take it as it is")
+
+
+class WebhookMessage(BaseModel):
+    """The body of a webhook."""
+
+    type: str
+    timestamp: datetime
+    data: TaskView
+
+    @classmethod
+    def of(cls, task: Task, view: TaskView) -> Self:
+        return cls(type=f"task.{PublicStatus.of(task.status)}", timestamp=task.updated_at, data=view)
+
+
+class Job(BaseModel):
+    """A message on one of our queues, as fluxgate itself sends it."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    def to_json(self) -> str:
+        return self.model_dump_json(exclude_none=True)
+
+
+class WebhookJob(Job):
+    """Whose outcome is to be told of."""
+
+    type: Literal["webhook"] = "webhook"
+    task_id: str
+    status: Status
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        return cls(task_id=task.task_id, status=task.status)
+
+
+class ArchiveJob(Job):
+    """All that the archive needs, so that it reads nothing."""
 
     type: Literal["archive"] = "archive"
     task_id: str
     owner: str
     generated_at: datetime
-    images: tuple[SourceImage, ...]
+    images: tuple[Image, ...]
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        return cls(
+            task_id=task.task_id,
+            owner=task.owner,
+            generated_at=task.generated_at or task.updated_at,
+            images=task.images,
+        )

@@ -39,7 +39,33 @@ class RetentionSettings(Settings):
 class ProviderSettings(Settings):
     flux_api_url: str
     flux_api_token_secret_arn: str
+
+
+class CallbackSettings(Settings):
     callback_base_url: str
+
+
+class SubmissionSettings(Settings):
+    submission_queue_url: str
+    submission_max_age_seconds: int = Field(ge=1)
+    """Age at which a task that the provider never accepted fails."""
+
+
+class ResultSettings(Settings):
+    result_max_age_seconds: int = Field(ge=1)
+    """Time after an attempt at which a task without a result expires."""
+
+
+class EventBusSettings(Settings):
+    event_bus: str
+
+
+class WebhookQueueSettings(Settings):
+    webhook_queue_url: str
+
+
+class WebhookSettings(Settings):
+    webhook_signing_key_secret_arn: str
 
 
 class BucketSettings(Settings):
@@ -75,3 +101,14 @@ class UrlSettings(Settings):
 def url_settings() -> UrlSettings:
     """Read once: the validation of requests, which has no other way to it, asks for every URL."""
     return UrlSettings.from_environment()
+
+
+class TimeSettings(Settings):
+    time_scale: float = Field(default=1.0, ge=1)
+    """By how much faster than at AWS the waits pass: on a laptop hours may pass in seconds."""
+
+
+@cache
+def time_scale() -> float:
+    """Read once: every wait asks for it."""
+    return TimeSettings.from_environment().time_scale

@@ -7,7 +7,7 @@ import secrets
 import uuid
 import zlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
@@ -17,6 +17,7 @@ from boto3.dynamodb.conditions import Key
 from fluxgate.catalogue import Action
 from fluxgate.dynamodb import Attr, ConditionBase, ConditionFailed, Item, Table
 from fluxgate.errors import CallbackRefused, MoveRefused, TaskNotFound
+from fluxgate.settings import time_scale
 
 
 class Status(StrEnum):
@@ -41,13 +42,18 @@ REACHED_FROM: dict[Status, frozenset[Status]] = {
     Status.EXPIRED: frozenset({Status.SUBMITTING, Status.SUBMITTED}),
 }
 
-# How long after arriving in a state something is left to do about the task. No entry: nothing is.
+OUTCOMES = frozenset({Status.SUCCEEDED, Status.FAILED, Status.EXPIRED})
+
+# How long after arriving in an open state the reconciler looks at the task, unless something has happened to it.
 DUE_AFTER: dict[Status, timedelta] = {
-    Status.QUEUED: timedelta(minutes=1),
+    Status.QUEUED: timedelta(minutes=1),  # beyond its message's delay, which the writer adds
     Status.SUBMITTING: timedelta(minutes=2),
     Status.SUBMITTED: timedelta(minutes=2),
-    Status.GENERATED: timedelta(minutes=10),
+    Status.GENERATED: timedelta(minutes=10),  # beyond the archive queue's own attempts
 }
+ANNOUNCED_WITHIN = timedelta(minutes=1)
+DELIVERED_WITHIN = timedelta(minutes=2)  # the first webhook; later ones have their own times
+ASKED_AGAIN_AFTER = timedelta(minutes=10)  # about an expired task; each time as long again as it has been expired
 DUE_SHARDS = 10
 
 # A list under a filter reads at most MAX_PAGES times FILTERED_PAGE tasks for one answer.
@@ -74,6 +80,25 @@ class TaskError:
 
     code: str
     message: str
+
+
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    GIVEN_UP = "given_up"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """How far the webhook about one outcome has come."""
+
+    outcome: Status
+    state: DeliveryState
+    attempts: int
+    next_at: datetime | None = None
+    """When a pending one is due again."""
+    last_answer: str | None = None
+    """The receiver's status, or why there was none, of the last attempt."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,12 +131,37 @@ class Task:
     attempt_id: str | None = None
     callback_tokens: frozenset[str] = frozenset()
     """SHA-256, in hex, of every attempt's callback token."""
+    attempts: int = 0
+    """Submissions begun."""
     attempted_at: datetime | None = None
+    refusal: TaskError | None = None
+    """Why the last attempt was not accepted."""
+    request_hash: str | None = None
+    """Of the request behind an idempotency key."""
     provider_task_id: str | None = None
     generated_at: datetime | None = None
     archive_attempts: int = 0
     images: tuple[Image, ...] = ()
     error: TaskError | None = None
+    announced: Status | None = None
+    """The outcome that has been put on the bus."""
+    delivery: Delivery | None = None
+    due_at: datetime | None = field(default=None, compare=False)
+    """When something is to be done, as the index says; set by the store."""
+
+    @property
+    def outcome_id(self) -> str:
+        """The one identity of this outcome: of its event and of its webhook, however often they are repeated."""
+        return f"{self.task_id}.{self.status}"
+
+    @property
+    def webhook(self) -> Delivery | None:
+        """What is known of the delivery of this outcome; a new one where nothing is. None: nobody wants to be told."""
+        if self.callback_url is None or self.status not in OUTCOMES:
+            return None
+        if self.delivery and self.delivery.outcome is self.status:
+            return self.delivery
+        return Delivery(outcome=self.status, state=DeliveryState.PENDING, attempts=0)
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> Self:
@@ -123,7 +173,9 @@ class Task:
         known["expires_at"] = datetime.fromtimestamp(int(item["expires_at"]), UTC)
         known["callback_tokens"] = frozenset(item.get("callback_tokens", ()))
         known["images"] = tuple(_image(image) for image in item.get("images", ()))
-        known["error"] = TaskError(**item["error"]) if "error" in item else None
+        known |= {name: TaskError(**item[name]) for name in ("error", "refusal") if name in item}
+        known["announced"] = Status(item["announced"]) if "announced" in item else None
+        known["delivery"] = _delivery(item["delivery"]) if "delivery" in item else None
         return cls(**known)
 
     def to_item(self) -> Item:
@@ -132,12 +184,16 @@ class Task:
         }
 
 
-_MOMENTS = {"created_at", "updated_at", "attempted_at", "generated_at"}
-_COUNTS = {"count", "archive_attempts"}
+_MOMENTS = {"created_at", "updated_at", "attempted_at", "generated_at", "due_at"}
+_COUNTS = {"count", "attempts", "archive_attempts"}
 
 
-def new_task_id() -> str:
-    return str(uuid.uuid4())
+def task_id_for(owner: str, key: str | None) -> str:
+    """Random; or the same for the same owner and idempotency key, so that the create's own condition is the lock."""
+    return str(uuid.uuid5(_IDEMPOTENCY, f"{owner}\n{key}") if key else uuid.uuid4())
+
+
+_IDEMPOTENCY = uuid.UUID("6f2f2f0e-6f5c-4a55-9f0e-8c3f7d0a1b5c")
 
 
 def token_hash(token: str) -> str:
@@ -163,7 +219,7 @@ class TaskStore:
         """
         try:
             self._table.put(
-                task.to_item() | _due(task.task_id, task.status, task.created_at), Attr("task_id").not_exists()
+                task.to_item() | _due(task.task_id, _due_in(task.status, task.created_at)), Attr("task_id").not_exists()
             )
         except ConditionFailed as refused:
             stored = Task.from_item(refused.item)
@@ -171,21 +227,72 @@ class TaskStore:
                 raise MoveRefused(stored, task.status) from None
         return task
 
-    def advance(self, task_id: str, to: Status, *, token: str | None = None, **facts: Any) -> Task:
-        """Move a task to `to` and set its facts (None removes one), in one conditional write.
+    def advance(
+        self,
+        task_id: str,
+        to: Status,
+        *,
+        token: str | None = None,
+        attempt_id: str | None = None,
+        delay: timedelta = timedelta(0),
+        **facts: Any,
+    ) -> Task:
+        """Move a task to `to` and set its facts (None removes one), in one conditional write. With `delay` it is due so
+        much later.
 
-        Conditions: the task is in a state of REACHED_FROM[to] and, where a token is given, the token is one of its
-        attempts'. Raises TaskNotFound, CallbackRefused (no such task, or another token) or MoveRefused with what is
-        stored, also where the task already is where it should go.
+        Conditions: the task is in a state of REACHED_FROM[to]; where a token is given, it is one of its attempts';
+        where an attempt is given, it is the last one. Raises TaskNotFound, CallbackRefused (no such task, or another
+        token) or MoveRefused with what is stored, also where the task already is where it should go.
         """
         now = self._clock()
         condition: ConditionBase = Attr("status").is_in(sorted(REACHED_FROM[to]))
         if token is not None:
             condition &= Attr("callback_tokens").contains(token_hash(token))
-        changes = {"status": to, "updated_at": now, **_due(task_id, to, now), **facts}
+        if attempt_id is not None:
+            condition &= Attr("attempt_id").eq(attempt_id)
+        changes = {"status": to, "updated_at": now, **_due(task_id, _due_in(to, now + delay)), **facts}
         if to is Status.GENERATED:
             changes |= {"generated_at": now, "error": None}
-        return self._update(task_id, changes, condition, to, token)
+        return self._update(task_id, changes, condition, to, token=token)
+
+    def claim(self, task_id: str, attempt: Attempt) -> Task:
+        """Begin an attempt: a queued task becomes `submitting`, with the attempt's token beside the earlier ones.
+
+        Condition: it is queued; or it was this very attempt that claimed it (an SDK repeats a write whose answer was
+        lost). Raises TaskNotFound or MoveRefused.
+        """
+        now = self._clock()
+        to = Status.SUBMITTING
+        changes = {"status": to, "updated_at": now, "attempted_at": now, "attempt_id": attempt.attempt_id}
+        changes |= _due(task_id, _due_in(to, now))
+        add = {"attempts": 1, "callback_tokens": {token_hash(attempt.token)}}
+        try:
+            return self._update(task_id, changes, Attr("status").is_in(sorted(REACHED_FROM[to])), to, add=add)
+        except MoveRefused as refused:
+            if refused.task.attempt_id != attempt.attempt_id:
+                raise
+            return refused.task
+
+    def note(self, task: Task, **facts: Any) -> Task:
+        """Set facts of a task that has its outcome. When it is due again, if ever, follows from them.
+
+        Conditions: the outcome and the number of webhooks sent are still what `task` says. Raises TaskNotFound or
+        MoveRefused.
+        """
+        condition: ConditionBase = Attr("status").eq(task.status)
+        sent = Attr("delivery.attempts")
+        condition &= sent.eq(task.delivery.attempts) if task.delivery else sent.not_exists()
+        changes = {**facts, **_due(task.task_id, due_at(replace(task, **facts), self._clock()))}
+        return self._update(task.task_id, changes, condition, task.status)
+
+    def postpone(self, task: Task, moment: datetime) -> Task:
+        """Look at a task again at `moment`. Condition: it still is in its state. Raises TaskNotFound or MoveRefused."""
+        return self._update(task.task_id, _due(task.task_id, moment), Attr("status").eq(task.status), task.status)
+
+    def due(self, shard: int, limit: int) -> list[Task]:
+        """Tasks of one shard of the index that are due, the longest waiting first."""
+        where = Key("due_shard").eq(shard) & Key("due_at").lte(timestamp(self._clock()))
+        return [Task.from_item(item) for item in self._table.query("due", where, None, limit, None, ascending=True)[0]]
 
     def record(self, task_id: str, *, while_in: Status, **facts: Any) -> Task:
         """Set facts that are no state. Condition: the task is in `while_in`.
@@ -194,10 +301,10 @@ class TaskStore:
         """
         return self._update(task_id, facts, Attr("status").eq(while_in), while_in)
 
-    def get(self, task_id: str, owner: str) -> Task:
-        """Raises TaskNotFound also where the task is another owner's."""
+    def get(self, task_id: str, owner: str | None = None) -> Task:
+        """Raises TaskNotFound also where the task is another owner's; None stands for fluxgate itself."""
         item = self._table.get({"task_id": task_id})
-        if item is None or item["owner"] != owner:
+        if item is None or owner not in {None, item["owner"]}:
             raise TaskNotFound
         return Task.from_item(item)
 
@@ -226,11 +333,13 @@ class TaskStore:
         changes: Mapping[str, Any],
         condition: ConditionBase,
         to: Status,
+        *,
         token: str | None = None,
+        add: Mapping[str, Any] | None = None,
     ) -> Task:
         plain = {name: _plain(value) for name, value in changes.items()}
         try:
-            return Task.from_item(self._table.update({"task_id": task_id}, plain, condition))
+            return Task.from_item(self._table.update({"task_id": task_id}, plain, condition, add))
         except ConditionFailed as refused:
             raise _refusal(refused.item, to, token) from None
 
@@ -244,11 +353,34 @@ def _refusal(item: Item, to: Status, token: str | None) -> CallbackRefused | Tas
     return MoveRefused(task, to)
 
 
-def _due(task_id: str, status: Status, now: datetime) -> dict[str, Any]:
+def due_at(task: Task, now: datetime) -> datetime | None:
+    """When to look at a task again if nothing happens to it before. None: nothing is left to do."""
+    if task.status not in OUTCOMES or task.announced is not task.status:
+        return _due_in(task.status, now)
+    moments = []
+    if (webhook := task.webhook) and webhook.state is DeliveryState.PENDING:
+        planned = webhook.next_at or now
+        moments.append(planned if planned > now else now + scaled(DELIVERED_WITHIN))
+    if task.status is Status.EXPIRED:
+        moments.append(now + max(scaled(ASKED_AGAIN_AFTER), now - task.updated_at))
+    return min((moment for moment in moments if moment < task.expires_at), default=None)
+
+
+def scaled(wait: timedelta) -> timedelta:
+    """A wait as long as it is here: on a laptop it may be shorter."""
+    return wait / time_scale()
+
+
+def _due_in(status: Status, now: datetime) -> datetime:
+    """When a task that has just come to a state is due."""
+    return now + scaled(DUE_AFTER.get(status, ANNOUNCED_WITHIN))
+
+
+def _due(task_id: str, moment: datetime | None) -> dict[str, Any]:
     """The key of the sparse index `due`; None, which removes it, where nothing is left to do."""
-    if status not in DUE_AFTER:
+    if moment is None:
         return {"due_shard": None, "due_at": None}
-    return {"due_shard": zlib.crc32(task_id.encode()) % DUE_SHARDS, "due_at": timestamp(now + DUE_AFTER[status])}
+    return {"due_shard": zlib.crc32(task_id.encode()) % DUE_SHARDS, "due_at": timestamp(moment)}
 
 
 def timestamp(moment: datetime) -> str:
@@ -261,8 +393,8 @@ def _plain(value: Any) -> Any:
     match value:
         case datetime():
             return timestamp(value)
-        case Image() | TaskError():
-            return {name: part for name, part in asdict(value).items() if part is not None}
+        case Image() | TaskError() | Delivery():
+            return {name: _plain(part) for name, part in asdict(value).items() if part is not None}
         case tuple():
             return [_plain(element) for element in value]
         case frozenset():
@@ -275,3 +407,13 @@ def _plain(value: Any) -> Any:
 def _image(stored: Mapping[str, Any]) -> Image:
     numbers = {name: int(stored[name]) for name in ("seed", "width", "height", "bytes") if name in stored}
     return Image(**{**stored, **numbers})
+
+
+def _delivery(stored: Mapping[str, Any]) -> Delivery:
+    return Delivery(
+        outcome=Status(stored["outcome"]),
+        state=DeliveryState(stored["state"]),
+        attempts=int(stored["attempts"]),
+        next_at=datetime.fromisoformat(stored["next_at"]) if "next_at" in stored else None,
+        last_answer=stored.get("last_answer"),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,13 @@ from fluxgate.tasks import TaskStore
 if TYPE_CHECKING:
     from fluxgate.credentials import Credentials
     from fluxgate.images import ImageStore
-    from fluxgate.outbound import ProviderSession
+    from fluxgate.intake import Intake
+    from fluxgate.outbound import ProviderSession, Receivers
     from fluxgate.providers import CallbackParser, Provider
-    from fluxgate.workflows.publish_changes import ArchiveQueue
+    from fluxgate.queues import EventBus, Queue
+    from fluxgate.submissions import Submitter
+    from fluxgate.webhooks import SigningKeys
+    from fluxgate.workflows.reconcile_tasks import Reconciler
 
 # Half of the default timeouts would outlive the gateway. Every write is conditional, so a repetition is harmless.
 _CLIENT_CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
@@ -48,10 +53,50 @@ def images() -> ImageStore:
 
 
 @cache
-def archive_queue() -> ArchiveQueue:
-    from fluxgate.workflows.publish_changes import ArchiveQueue
+def _queue(url: str) -> Queue:
+    from fluxgate.queues import Queue
 
-    return ArchiveQueue(_client("sqs"), settings.ArchiveQueueSettings.from_environment().archive_queue_url)
+    return Queue(_sqs(), url)
+
+
+@cache
+def _sqs() -> Any:
+    return _client("sqs")
+
+
+def archive_queue() -> Queue:
+    return _queue(settings.ArchiveQueueSettings.from_environment().archive_queue_url)
+
+
+def webhook_queue() -> Queue:
+    return _queue(settings.WebhookQueueSettings.from_environment().webhook_queue_url)
+
+
+@cache
+def _submission_settings() -> settings.SubmissionSettings:
+    return settings.SubmissionSettings.from_environment()
+
+
+@cache
+def event_bus() -> EventBus:
+    from fluxgate.queues import EventBus
+
+    return EventBus(_client("events"), settings.EventBusSettings.from_environment().event_bus)
+
+
+@cache
+def receivers() -> Receivers:
+    from fluxgate.outbound import Receivers
+
+    return Receivers(allow_local=settings.url_settings().allow_local_urls)
+
+
+def signing_keys() -> SigningKeys:
+    """Raises CredentialsUnavailable."""
+    from fluxgate.webhooks import SigningKeys
+
+    arn = settings.WebhookSettings.from_environment().webhook_signing_key_secret_arn
+    return SigningKeys.from_secret(_credentials().secret(arn))
 
 
 @cache
@@ -65,17 +110,17 @@ def owners() -> settings.OwnerSettings:
 
 
 @cache
-def retention() -> timedelta:
-    return timedelta(days=settings.RetentionSettings.from_environment().retention_days)
+def intake() -> Intake:
+    from fluxgate.intake import Intake
+    from fluxgate.providers import acedata
+
+    retention = timedelta(days=settings.RetentionSettings.from_environment().retention_days)
+    return Intake(tasks=tasks(), provider=acedata.NAME, retention=retention)
 
 
 @cache
 def _provider_settings() -> settings.ProviderSettings:
     return settings.ProviderSettings.from_environment()
-
-
-def callback_base_url() -> str:
-    return _provider_settings().callback_base_url.rstrip("/")
 
 
 @cache
@@ -99,6 +144,39 @@ def provider() -> Provider:
     chosen = _provider_settings()
     token = _credentials().secret(chosen.flux_api_token_secret_arn)
     return AceData(_provider_session(), chosen.flux_api_url, token)
+
+
+def submitter() -> Submitter:
+    """Raises CredentialsUnavailable, before anything is stored or sent."""
+    from fluxgate.submissions import Submitter
+
+    chosen = _submission_settings()
+    return Submitter(
+        provider=provider(),
+        tasks=tasks(),
+        queue=_queue(chosen.submission_queue_url),
+        callback_base_url=settings.CallbackSettings.from_environment().callback_base_url.rstrip("/"),
+        max_age=timedelta(seconds=chosen.submission_max_age_seconds),
+    )
+
+
+def reconciler(has_time: Callable[[], bool]) -> Reconciler:
+    """Raises CredentialsUnavailable."""
+    from fluxgate.workflows.reconcile_tasks import Reconciler
+
+    submission = _submission_settings()
+    result = settings.ResultSettings.from_environment()
+    return Reconciler(
+        tasks=tasks(),
+        provider=provider(),
+        submissions=_queue(submission.submission_queue_url),
+        archive=archive_queue(),
+        webhooks=webhook_queue(),
+        bus=event_bus(),
+        submission_max_age=timedelta(seconds=submission.submission_max_age_seconds),
+        result_max_age=timedelta(seconds=result.result_max_age_seconds),
+        has_time=has_time,
+    )
 
 
 def callback_parser(provider: str) -> CallbackParser:

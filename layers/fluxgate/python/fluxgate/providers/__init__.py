@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,12 +62,27 @@ Outcome = Running | Generated | Failed
 
 
 class Provider(Protocol):
+    """`fetch` and `find` ask in steps of one request each: the caller sets the pace, and may leave in between. A step
+    tells only of what is answered by then."""
+
     @property
     def name(self) -> str:
         """As in the callback's path and in the stored task."""
 
     def submit(self, task: Task, callback_url: str) -> Submission:
         """Submit once; never repeats."""
+
+    def fetch(self, provider_task_ids: Sequence[str]) -> Iterator[Mapping[str, Outcome]]:
+        """What became of submissions, by id; Running also where the provider knows nothing.
+
+        A step raises ProviderUnavailable.
+        """
+
+    def find(self, tasks: Sequence[Task]) -> Iterator[Mapping[str, str | None]]:
+        """The provider's id, by task id, of submissions whose answer was lost; None where the provider shows none.
+
+        A step raises ProviderUnavailable.
+        """
 
 
 class CallbackParser(Protocol):

@@ -38,7 +38,7 @@ def archive_images(job: ArchiveJob, *, attempt: int, attempts: int, images: Imag
 def _wanted(job: ArchiveJob, attempt: int, tasks: TaskStore) -> tuple[Image, ...]:
     """From the message at first; later attempts count themselves and so learn what the earlier ones archived."""
     if attempt == 1:
-        return tuple(Image(source_url=image.url, seed=image.seed) for image in job.images)
+        return job.images
     return tasks.record(job.task_id, while_in=Status.GENERATED, archive_attempts=attempt).images
 
 

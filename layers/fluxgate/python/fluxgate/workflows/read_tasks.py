@@ -11,9 +11,10 @@ from fluxgate.catalogue import MAX_COUNT, MODELS
 from fluxgate.dynamodb import Item
 from fluxgate.errors import InvalidRequest
 from fluxgate.images import ImageStore
-from fluxgate.schemas import MAX_PROMPT, ModelList, ModelView, PublicStatus, TaskPage, TaskView
+from fluxgate.schemas import MAX_PROMPT, ModelList, ModelView, PublicStatus, TaskPage, TaskView, WebhookSecret
 from fluxgate.tasks import TaskStore
 from fluxgate.telemetry import about_task
+from fluxgate.webhooks import SigningKeys
 
 
 def read_task(task_id: str, *, owner: str, tasks: TaskStore, images: ImageStore) -> TaskView:
@@ -35,6 +36,11 @@ def list_models() -> ModelList:
     return ModelList(
         models=[ModelView.of(model) for model in MODELS.values()], max_count=MAX_COUNT, max_prompt=MAX_PROMPT
     )
+
+
+def webhook_secret(*, owner: str, keys: SigningKeys) -> WebhookSecret:
+    """The one with which the owner's receivers verify webhooks."""
+    return WebhookSecret(secret=keys.secrets(owner)[0].get_secret_value())
 
 
 def _cursor(position: Item) -> str:

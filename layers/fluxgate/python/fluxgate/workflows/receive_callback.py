@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fluxgate.errors import MoveRefused
 from fluxgate.providers import Failed, Generated, Outcome, Running
 from fluxgate.tasks import Status, Task, TaskStore
@@ -32,7 +34,7 @@ def receive_callback(outcome: Outcome, *, task_id: str, token: str, tasks: TaskS
         logger.warning("Callback changes nothing", extra={"status": refused.task.status, "would_be": refused.to})
 
 
-def _known(provider_task_id: str | None) -> dict[str, str]:
+def _known(provider_task_id: str | None) -> dict[str, Any]:
     return {"provider_task_id": provider_task_id} if provider_task_id else {}
 
 

@@ -1,0 +1,28 @@
+"""The webhook queue: tell one receiver of one outcome."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from fluxgate import events, wiring
+from fluxgate.telemetry import entrypoint
+from fluxgate.workflows.deliver_webhook import deliver_webhook
+
+
+def deliver(record: SQSRecord) -> None:
+    outcome = events.outcome(record)
+    deliver_webhook(
+        outcome.task_id,
+        outcome.status,
+        tasks=wiring.tasks(),
+        keys=wiring.signing_keys(),
+        images=wiring.images(),
+        post=wiring.receivers().post,
+    )
+
+
+@entrypoint()
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    return events.each_message(event, deliver, context)

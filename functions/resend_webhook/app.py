@@ -1,0 +1,26 @@
+"""POST /v1/tasks/{task_id}/webhook: deliver an outcome's webhook again."""
+
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.logging import correlation_paths
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from fluxgate import api, wiring
+from fluxgate.schemas import TaskView
+from fluxgate.telemetry import entrypoint
+from fluxgate.workflows.resend_webhook import resend_webhook
+
+app = api.rest()
+
+
+@app.post("/v1/tasks/<task_id>/webhook")
+def resend(task_id: str) -> Response[TaskView]:
+    owner = api.owner(app, wiring.owners())
+    task = resend_webhook(task_id, owner=owner, tasks=wiring.tasks(), queue=wiring.webhook_queue())
+    return api.accepted(TaskView.of(task), f"../{task_id}")
+
+
+@entrypoint(correlation_paths.API_GATEWAY_REST)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    return app.resolve(event, context)

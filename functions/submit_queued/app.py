@@ -1,0 +1,26 @@
+"""The submission queue: submit deferred tasks, and what other systems put there."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from fluxgate import events, wiring
+from fluxgate.telemetry import entrypoint
+from fluxgate.workflows.submit_queued import submit_message
+
+
+def submit(record: SQSRecord) -> None:
+    submit_message(
+        lambda: events.submission(record),
+        message_id=record.message_id,
+        intake=wiring.intake(),
+        submitter=wiring.submitter(),
+        bus=wiring.event_bus(),
+    )
+
+
+@entrypoint()
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    return events.each_message(event, submit, context)

@@ -1,0 +1,207 @@
+"""Whatever is due: the one repairer of everything that was lost on the way."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+from fluxgate.announcements import announce
+from fluxgate.errors import MoveRefused, ProviderUnavailable, TaskNotFound
+from fluxgate.providers import Failed, Generated, Outcome, Provider
+from fluxgate.queues import EventBus, Queue
+from fluxgate.schemas import ArchiveJob, WebhookJob
+from fluxgate.submissions import enqueue
+from fluxgate.tasks import (
+    DELIVERED_WITHIN,
+    DUE_AFTER,
+    DUE_SHARDS,
+    OUTCOMES,
+    DeliveryState,
+    Status,
+    Task,
+    TaskError,
+    TaskStore,
+    scaled,
+)
+from fluxgate.telemetry import about_task, count, logger, milliseconds
+
+PER_SHARD = 200  # tasks of one shard in one pass; the rest is for the next minute
+PROVIDER_PAUSE = timedelta(seconds=1.1)  # the provider wants less than one request per second
+NEVER_SUBMITTED = TaskError(code="not_submitted", message="The provider could not be reached in time.")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconciler:
+    """Looks at every due task once. Each is moved, or postponed, so that it does not stay due and in the way of others;
+    a crash repeats at most what is harmless to repeat.
+
+    What the index says may be old, and older when its turn comes. So every write has its condition, and what is sent
+    somewhere is the task as the write before has found it.
+    """
+
+    tasks: TaskStore
+    provider: Provider
+    submissions: Queue
+    archive: Queue
+    webhooks: Queue
+    bus: EventBus
+    submission_max_age: timedelta
+    result_max_age: timedelta
+    has_time: Callable[[], bool]
+    pause: Callable[[float], None] = time.sleep
+    failures: list[Exception] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Stops by itself when there is no time left; what remains due is the next minute's.
+
+        Raises, in the end, the first error of those that single tasks met; they are still due.
+        """
+        shards = random.sample(range(DUE_SHARDS), DUE_SHARDS)  # none is always the last, for which no time is left
+        due = [task for shard in shards for task in self.tasks.due(shard, PER_SHARD)]
+        if due:
+            oldest = min(task.due_at for task in due if task.due_at)
+            milliseconds("OldestDue", (datetime.now(UTC) - oldest).total_seconds() * 1000)
+            logger.info("Reconciling", extra={"due": len(due)})
+        self._each((task for task in due if self.has_time()), self._repair)
+        self._ask([task for task in due if _is_at_the_provider(task)])
+        if self.failures:
+            raise self.failures[0]
+
+    def _repair(self, task: Task) -> None:
+        """What can be done about a task without asking the provider."""
+        if task.status is Status.QUEUED:
+            self._submit_again(task)
+        elif task.status is Status.GENERATED:
+            current = self._postpone(task, scaled(DUE_AFTER[Status.GENERATED]))
+            self.archive.send(ArchiveJob.of(current).model_dump_json())
+            logger.info("Task queued for archiving again")
+        elif task.status in OUTCOMES:
+            self._tell(task)
+
+    def _submit_again(self, task: Task) -> None:
+        """Ever more rarely: a message that is not lost may only wait for its turn. A task that has been claimed since,
+        by another attempt, is not failed."""
+        now = datetime.now(UTC)
+        left = task.created_at + self.submission_max_age - now
+        if left < timedelta(0):
+            error = task.refusal or NEVER_SUBMITTED
+            self.tasks.advance(task.task_id, Status.FAILED, attempt_id=task.attempt_id, error=error)
+            count("TaskFailed")
+            logger.warning("Submission given up", extra={"code": error.code, "attempts": task.attempts})
+        else:
+            wait = max(scaled(DUE_AFTER[Status.QUEUED]), min(now - task.updated_at, left))
+            enqueue(self.submissions, self._postpone(task, wait))
+            logger.info("Task queued again", extra={"attempts": task.attempts})
+
+    def _tell(self, task: Task) -> None:
+        webhook = task.webhook
+        if task.announced is not task.status:
+            announce(task, bus=self.bus, tasks=self.tasks)
+        elif (
+            webhook
+            and webhook.state is DeliveryState.PENDING
+            and (webhook.next_at is None or webhook.next_at <= datetime.now(UTC))
+        ):
+            current = self._postpone(task, scaled(DELIVERED_WITHIN))
+            self.webhooks.send(WebhookJob.of(current).model_dump_json())
+        elif task.status is not Status.EXPIRED:
+            self.tasks.note(task)  # nothing is left, or not yet: another note had been overtaken
+
+    def _ask(self, tasks: Sequence[Task]) -> None:
+        """What the provider knows. Only after it was asked does a task expire; what it could not be asked about stands
+        back behind the other tasks."""
+        waiting = {task.task_id: task for task in tasks}
+        try:
+            self._fetch(waiting)
+            self._find(waiting)
+            self._fetch(waiting)  # what has just been found
+        except ProviderUnavailable as error:
+            logger.warning("Provider cannot be asked", extra={"reason": str(error), "tasks": len(waiting)})
+            count("ProviderNotAsked")
+            self._each(
+                (task for task in waiting.values() if self.has_time()),
+                lambda task: self._postpone(task, scaled(DUE_AFTER[Status.SUBMITTED])),
+            )
+
+    def _fetch(self, waiting: dict[str, Task]) -> None:
+        known = {task.provider_task_id for task in waiting.values() if task.provider_task_id}
+        for outcomes in self._paced(self.provider.fetch(sorted(known))):
+            told = [task for task in waiting.values() if task.provider_task_id in outcomes]
+            for task in told:
+                del waiting[task.task_id]
+            self._each(told, partial(self._conclude, outcomes))
+
+    def _find(self, waiting: dict[str, Task]) -> None:
+        lost = [task for task in waiting.values() if not task.provider_task_id]
+        for found in self._paced(self.provider.find(lost)):
+            waiting |= {
+                task_id: replace(waiting[task_id], provider_task_id=provider_task_id)
+                for task_id, provider_task_id in found.items()
+                if provider_task_id
+            }
+            hidden = [waiting.pop(task_id) for task_id, provider_task_id in found.items() if not provider_task_id]
+            self._each(hidden, self._wait)
+
+    def _paced(self, answers: Iterator[T]) -> Iterator[T]:
+        """The provider's answers, each when it may be asked again, as long as there is time."""
+        while self.has_time() and (answer := next(answers, None)) is not None:
+            yield answer
+            self.pause(scaled(PROVIDER_PAUSE).total_seconds())
+
+    def _conclude(self, outcomes: Mapping[str, Outcome], task: Task) -> None:
+        match outcomes[str(task.provider_task_id)]:
+            case Generated(images, _):
+                self.tasks.advance(
+                    task.task_id, Status.GENERATED, images=images, provider_task_id=task.provider_task_id
+                )
+                logger.info("Task generated", extra={"images": len(images)})
+            case Failed(error, _) if task.status is not Status.EXPIRED:
+                self.tasks.advance(task.task_id, Status.FAILED, error=error, provider_task_id=task.provider_task_id)
+                count("TaskFailed")
+                logger.warning("Task failed", extra={"code": error.code})
+            case _:
+                self._wait(task)
+
+    def _wait(self, task: Task) -> None:
+        """The provider has no result. An expired task is asked about again, ever more rarely."""
+        found: dict[str, Any] = {"provider_task_id": task.provider_task_id} if task.provider_task_id else {}
+        if task.status is Status.EXPIRED:
+            self.tasks.note(task, **found)
+        elif datetime.now(UTC) - (task.attempted_at or task.created_at) > self.result_max_age:
+            self.tasks.advance(task.task_id, Status.EXPIRED, attempt_id=task.attempt_id, **found)
+            count("TaskExpired")
+            logger.warning("Task expired")
+        elif task.status is Status.SUBMITTING and found:
+            self.tasks.advance(task.task_id, Status.SUBMITTED, **found)
+        else:
+            self._postpone(task, scaled(DUE_AFTER[task.status]))
+
+    def _postpone(self, task: Task, wait: timedelta) -> Task:
+        return self.tasks.postpone(task, datetime.now(UTC) + wait)
+
+    def _each(self, tasks: Iterable[Task], repair: Callable[[Task], object]) -> None:
+        """Each on its own: one that cannot be repaired, for whatever reason, would else stop all others, for ever. One
+        that has moved on by itself, or is gone, needs no repair."""
+        for task in tasks:
+            about_task(task.task_id)
+            try:
+                repair(task)
+            except (MoveRefused, TaskNotFound) as refused:
+                logger.info("Nothing to reconcile", extra={"reason": str(refused)})
+            except Exception as error:  # noqa: BLE001 - it is raised in the end
+                logger.exception("Task not reconciled")
+                self.failures.append(error)
+        logger.remove_keys(["task_id"])
+
+
+def _is_at_the_provider(task: Task) -> bool:
+    """Or may be. An outcome that has not been announced yet has its turn first."""
+    expired = task.status is Status.EXPIRED and task.announced is Status.EXPIRED
+    return expired or task.status in {Status.SUBMITTING, Status.SUBMITTED}

@@ -1,0 +1,63 @@
+"""Submit what waits on the submission queue: deferred tasks, and requests that other systems put there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fluxgate.errors import IdempotencyMismatch, InvalidRequest, MoveRefused, TaskNotFound
+from fluxgate.intake import Intake
+from fluxgate.queues import EventBus
+from fluxgate.schemas import Order
+from fluxgate.submissions import Submitter
+from fluxgate.tasks import Attempt, Status
+from fluxgate.telemetry import about_task, count, logger
+
+
+def submit_message(
+    parse: Callable[[], str | Order], *, message_id: str, intake: Intake, submitter: Submitter, bus: EventBus
+) -> None:
+    """Do what a message asks for. An order that cannot be accepted is rejected on the bus and never comes again."""
+    try:
+        wanted = parse()
+        if isinstance(wanted, Order):
+            submit_order(wanted, intake=intake, submitter=submitter)
+        else:
+            submit_queued(wanted, submitter=submitter)
+    except (InvalidRequest, IdempotencyMismatch) as error:
+        reject(message_id, error, bus=bus)
+
+
+def submit_queued(task_id: str, *, submitter: Submitter) -> None:
+    """Claim a queued task and submit it. One that is no longer queued has been claimed, cancelled or settled.
+
+    Raises StorageUnavailable before anything is sent: then the message comes again.
+    """
+    about_task(task_id)
+    attempt = Attempt()
+    try:
+        task = submitter.tasks.claim(task_id, attempt)
+    except (MoveRefused, TaskNotFound) as refused:
+        logger.info("Nothing to submit", extra={"reason": str(refused)})
+        return
+    submitter.submit(task, attempt)
+
+
+def submit_order(order: Order, *, intake: Intake, submitter: Submitter) -> None:
+    """Store an order as a queued task, then submit it. The same order again, by a redelivery, is the same task.
+
+    Raises IdempotencyMismatch, or StorageUnavailable.
+    """
+    task, replayed = intake.store(order.request, order.owner, order.idempotency_key, Status.QUEUED, Attempt())
+    about_task(task.task_id)
+    logger.info("Order replayed" if replayed else "Task created", extra={"model": task.model, "owner": order.owner})
+    if task.status is Status.QUEUED:
+        submit_queued(task.task_id, submitter=submitter)
+
+
+def reject(message_id: str, error: InvalidRequest | IdempotencyMismatch, *, bus: EventBus) -> None:
+    """Tell the bus what is wrong with an order. It blocks no other, and is not tried again."""
+    faults = error.errors if isinstance(error, InvalidRequest) else [("idempotency_key", error.MESSAGE)]
+    logger.warning("Order rejected", extra={"message_id": message_id, "faults": len(faults)})
+    count("OrderRejected")
+    errors = [{"field": field, "message": message} for field, message in faults]
+    bus.put("Image Request Rejected", {"message_id": message_id, "errors": errors})

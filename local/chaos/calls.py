@@ -1,0 +1,78 @@
+"""What a function asks of AWS: read from the request as it passes by."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_WORKER = re.compile(r"app/((\w+)-[0-9a-f]+)")
+_QUEUES = re.compile(r"(Submission|Archive|Webhook)Queue")
+READS = {"GetItem", "Query", "GetSecretValue"}
+
+
+@dataclass(frozen=True)
+class Call:
+    worker: str  # its name
+    function: str
+    service: str
+    operation: str  # with the queue's name where it sends to one
+    invocation: str  # the same for all attempts that the SDK makes
+    task_id: str | None
+    prompt: str | None = None
+
+    @property
+    def point(self) -> str:
+        """Which line of which function this is, as far as AWS can tell."""
+        return f"{self.function} {self.operation}"
+
+    @property
+    def changes(self) -> bool:
+        return self.operation not in READS
+
+
+def read(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Call | None:
+    """None for a call that is not a function's."""
+    worker = _WORKER.search(headers.get("user-agent", ""))
+    if worker is None:
+        return None
+    service, operation, fields = _operation(method, headers, body)
+    return Call(
+        worker=worker[1],
+        function=worker[2],
+        service=service,
+        operation=operation,
+        invocation=headers.get("amz-sdk-invocation-id", ""),
+        task_id=_task_id(operation, fields, path),
+        prompt=fields.get("Item", {}).get("prompt", {}).get("S"),
+    )
+
+
+def _operation(method: str, headers: Mapping[str, str], body: bytes) -> tuple[str, str, dict[str, Any]]:
+    target = headers.get("x-amz-target", "")
+    if not target:
+        return "s3", {"PUT": "PutObject", "GET": "GetObject"}.get(method, method), {}
+    fields = json.loads(body)
+    service, _, operation = target.partition(".")
+    queue = _QUEUES.search(fields.get("QueueUrl", ""))
+    name = f"{operation} {queue[1].lower()}" if queue else operation
+    return service.partition("_")[0].lower(), name, fields
+
+
+def _task_id(operation: str, fields: dict[str, Any], path: str) -> str | None:
+    match operation.partition(" ")[0]:
+        case "PutItem":
+            return str(fields["Item"]["task_id"]["S"])
+        case "UpdateItem" | "GetItem":
+            return str(fields["Key"]["task_id"]["S"])
+        case "SendMessage":
+            found = json.loads(fields["MessageBody"]).get("task_id")
+        case "PutEvents":
+            found = json.loads(fields["Entries"][0]["Detail"]).get("task_id")
+        case "PutObject":
+            found = path.split("/")[-2]
+        case _:
+            found = None
+    return found if isinstance(found, str) else None

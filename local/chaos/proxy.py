@@ -1,0 +1,174 @@
+"""Stands between the functions and AWS: sees each call, disturbs some, and kills the process that made it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock, Thread
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from local.chaos import calls
+from local.chaos.calls import Call
+from local.chaos.faults import Chooser, Fault, error
+from local.chaos.journal import Journal
+from local.chaos.plan import number_in
+
+_HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "expect", "keep-alive"}
+Answer = tuple[int, list[tuple[str, str]], bytes]
+
+
+class Proxy:
+    """A context manager. `front` is what Stack is given; `kill` is set once there is someone to kill."""
+
+    def __init__(self, journal: Journal, chooser: Chooser) -> None:
+        self.journal, self.chooser = journal, chooser
+        self.kill: Callable[[str], bool] = lambda _: False
+        self.upstream = ("", 0)
+        self._callers: dict[tuple[int | None, str], str] = {}
+        self._lock = Lock()
+        self._server = _Server(self)
+        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), name="aws-proxy")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def front(self, endpoint: str) -> str:
+        """See Stack."""
+        parts = urlsplit(endpoint)
+        self.upstream = (parts.hostname or "", parts.port or 80)
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def saw(self, call: Call) -> None:
+        number = self.journal.number(call.task_id)
+        with self._lock:
+            self._callers[number, call.function] = call.worker
+            if call.function.startswith("submit_"):
+                self._callers[number, "submit"] = call.worker
+
+    def kill_caller(self, number: int | None, function: str, point: str) -> None:
+        """Kill whoever spoke last about a task in this function; `submit` stands for both that submit."""
+        with self._lock:
+            worker = self._callers.get((number, function))
+        if self.chooser.active and worker and self.kill(worker):
+            self.journal.fault(point, number, worker)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 256
+
+    def __init__(self, proxy: Proxy) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.proxy = proxy
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Killed processes leave broken connections."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    server: _Server
+    _connection: http.client.HTTPConnection | None = None
+
+    def do_GET(self) -> None:
+        proxy = self.server.proxy
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        call = calls.read(self.command, self.path, headers, body)
+        if call is None:
+            self._send(self._forward(body))
+            return
+        if call.task_id and (number := number_in(call.prompt)) is not None:
+            proxy.journal.know(call.task_id, number)
+        proxy.saw(call)
+        self._fare(call, proxy.chooser.choose(call), body)
+
+    do_POST = do_PUT = do_DELETE = do_HEAD = do_GET  # noqa: N815 - names of the base class
+
+    def handle_expect_100(self) -> bool:
+        """At once: the SDK waits a second for it."""
+        super().handle_expect_100()
+        self.wfile.flush()
+        return True
+
+    def _fare(self, call: Call, fault: Fault, body: bytes) -> None:
+        proxy = self.server.proxy
+        number = proxy.journal.number(call.task_id)
+        if fault is not Fault.NONE:
+            kill = fault in {Fault.KILLED_BEFORE, Fault.KILLED_AFTER}
+            proxy.journal.fault(f"{fault} {call.point if kill else call.service}", number, call.operation)
+        match fault:
+            case Fault.KILLED_BEFORE:
+                proxy.kill(call.worker)
+            case Fault.THROTTLED | Fault.FAILED:
+                self._refuse(call, fault)
+                return
+            case _:
+                answer = self._forward(body)
+                if call.changes:
+                    proxy.journal.note(number, call.function, f"{call.operation} {answer[0]}")
+                if fault is Fault.NONE:
+                    self._send(answer)
+                    return
+                if fault is Fault.ANSWER_FAILED:
+                    self._refuse(call, fault)
+                    return
+                if fault is Fault.KILLED_AFTER:
+                    proxy.kill(call.worker)
+        self.close_connection = True
+
+    def _refuse(self, call: Call, fault: Fault) -> None:
+        status, content_type, body = error(call, fault)
+        self._send((status, [("Content-Type", content_type)], body))
+
+    def _forward(self, body: bytes) -> Answer:
+        for last in (False, True):
+            if self._connection is None:
+                self._connection = http.client.HTTPConnection(*self.server.proxy.upstream, timeout=60)
+                self._connection.connect()
+            with contextlib.suppress(*(() if last else (ConnectionError, http.client.HTTPException))):
+                return self._exchange(self._connection, body)
+            self._connection.close()
+            self._connection = None
+        raise AssertionError
+
+    def _exchange(self, connection: http.client.HTTPConnection, body: bytes) -> Answer:
+        connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in self.headers.items():
+            if name.lower() not in _HOP_BY_HOP:
+                connection.putheader(name, value)
+        connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body)
+        with connection.getresponse() as response:
+            headers = [(name, value) for name, value in response.getheaders() if name.lower() not in _HOP_BY_HOP]
+            return response.status, headers, response.read()
+
+    def _send(self, answer: Answer) -> None:
+        status, headers, body = answer
+        self.send_response_only(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def finish(self) -> None:
+        if self._connection:
+            self._connection.close()
+        with contextlib.suppress(OSError):
+            super().finish()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Say nothing."""

@@ -1,0 +1,78 @@
+"""Those who are told of outcomes: a receiver of webhooks, and a listener on the bus."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Self
+
+from local.simulator.listener import Listener, Reply, Request
+from local.stack import Stack
+
+
+@dataclass(frozen=True)
+class Message:
+    path: str
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+    status: int  # what it was answered
+
+    @property
+    def id(self) -> str:
+        return self.headers["webhook-id"]
+
+    @property
+    def task(self) -> dict[str, Any]:
+        return dict(json.loads(self.body)["data"])
+
+
+class Receiver:
+    """Answers 204; under a path /failing/N/… 500 for the first N messages."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self._listener = Listener(self._serve, "127.0.0.1", 0)
+        self._seen: Counter[str] = Counter()
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self._listener.port}{path}"
+
+    def at(self, path: str) -> list[Message]:
+        return [message for message in self.messages if message.path == path]
+
+    def _serve(self, request: Request) -> Reply:
+        self._seen[request.path] += 1
+        _, kind, number, *_ = [*request.path.split("/"), "", ""]
+        status = 500 if kind == "failing" and self._seen[request.path] <= int(number) else 204
+        self.messages.append(Message(request.path, request.headers, request.body, status))
+        return Reply(status, "text/plain", b"")
+
+    def __enter__(self) -> Self:
+        self._listener.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+
+class Bus:
+    """Everything that is put on the stack's bus, by way of a rule and a queue of its own."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._sqs, events = stack.client("sqs"), stack.client("events")
+        self._queue = self._sqs.create_queue(QueueName="everything")["QueueUrl"]
+        arn = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"][
+            "QueueArn"
+        ]
+        self.name = stack.deployment.functions["publish_changes"].environment["EVENT_BUS"]
+        everything = json.dumps({"source": [{"prefix": ""}]})
+        events.put_rule(Name="everything", EventBusName=self.name, EventPattern=everything)
+        events.put_targets(Rule="everything", EventBusName=self.name, Targets=[{"Id": "everything", "Arn": arn}])
+        self._events: list[dict[str, Any]] = []
+
+    def events(self, detail_type: str) -> list[dict[str, Any]]:
+        """The details of all events of a kind until now."""
+        while messages := self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                self._events.append(json.loads(message["Body"]))
+                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+        return [event["detail"] for event in self._events if event["detail-type"] == detail_type]
