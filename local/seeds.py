@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fluxgate.dynamodb import Table
-from fluxgate.tasks import Image, Status, Task, TaskStore, token_hash
+from fluxgate.store import TaskStore
+from fluxgate.tasks import Image, Status, Task, token_hash
 
 if TYPE_CHECKING:
     from local.simulator import Simulator
@@ -34,8 +35,9 @@ def seed(stack: Stack, simulator: Simulator, owner: str) -> None:
         Bucket=stack.deployment.resources["ImagesBucket"], Key=archived.key, Body=content, ContentType="image/png"
     )
     store = TaskStore(Table(dynamodb, table))
+    overdue = datetime.now(UTC) - timedelta(minutes=5)  # so that the reconciler has something to ask about
     for task in (
-        _task(SUBMITTED, owner, Status.SUBMITTED, "p-1"),
+        replace(_task(SUBMITTED, owner, Status.SUBMITTED, "p-1"), created_at=overdue),
         _task(GENERATED, owner, Status.GENERATED, "p-2", found),
         _task(SUCCEEDED, owner, Status.SUCCEEDED, "p-3", archived),
         _task(QUEUED, owner, Status.QUEUED, None),

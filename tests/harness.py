@@ -19,7 +19,8 @@ from boto3.dynamodb.types import TypeDeserializer
 
 from fluxgate import settings, wiring
 from fluxgate.dynamodb import Table
-from fluxgate.tasks import Task, TaskStore
+from fluxgate.store import TaskStore
+from fluxgate.tasks import Task
 from local import seeds
 from local.simulator import Simulator
 from local.stack import Stack

@@ -17,6 +17,7 @@ def archive(record: SQSRecord) -> None:
         ArchiveJob.model_validate_json(record.body),
         attempt=events.attempt(record),
         attempts=wiring.archive_attempts(),
+        max_age=wiring.archive_max_age(),
         images=wiring.images(),
         tasks=wiring.tasks(),
     )

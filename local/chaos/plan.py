@@ -15,6 +15,7 @@ from local.simulator.behaviour import Answer
 OWNERS = {"chaos-key-1": "alice", "chaos-key-2": "bob"}  # value of an API key: its id
 RESULT_MAX_AGE = 20  # seconds; above what one attempt may take, as at AWS
 SUBMISSION_MAX_AGE = 45
+ARCHIVE_MAX_AGE = 600  # above the whole run: no URL that lives is given up
 
 WAYS = {"http": 72, "http without key": 4, "order": 12, "event": 12}
 REQUESTS = {"one": 60, "replayed": 20, "two at once": 12, "impatient": 8}

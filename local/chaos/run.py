@@ -18,7 +18,7 @@ from local.chaos.dice import Dice
 from local.chaos.evidence import OUTCOMES, Item, Observer, lives
 from local.chaos.faults import Chooser
 from local.chaos.journal import Journal
-from local.chaos.plan import DEAD_RECEIVERS, OWNERS, RESULT_MAX_AGE, SUBMISSION_MAX_AGE, Plan
+from local.chaos.plan import ARCHIVE_MAX_AGE, DEAD_RECEIVERS, OWNERS, RESULT_MAX_AGE, SUBMISSION_MAX_AGE, Plan
 from local.chaos.provider import ChaoticProvider
 from local.chaos.proxy import Proxy
 from local.chaos.receivers import Receivers
@@ -40,6 +40,7 @@ QUIET_WITHIN = 150  # seconds after the faults have ended
 PARAMETERS = {
     "SubmissionMaxAgeSeconds": str(SUBMISSION_MAX_AGE),
     "ResultMaxAgeSeconds": str(RESULT_MAX_AGE),
+    "ArchiveMaxAgeSeconds": str(ARCHIVE_MAX_AGE),
     "SubmissionConcurrency": "6",
 }
 # Seconds until a message whose function was killed comes again.

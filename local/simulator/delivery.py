@@ -39,9 +39,7 @@ def _spoilt(image: Image, fault: ImageFault, pause: Callable[[float], object]) -
         ImageFault.TRUNCATED: lambda: Reply(
             200, content_type, content[: len(content) // 2], length=len(content), headers={"Connection": "close"}
         ),
-        ImageFault.SLOW: lambda: Reply(
-            200, content_type, _slowly(content, behaviour, pause), length=len(content)
-        ),
+        ImageFault.SLOW: lambda: Reply(200, content_type, _slowly(content, behaviour, pause), length=len(content)),
         ImageFault.HUGE: lambda: Reply(200, content_type, _padded(content, behaviour.huge_bytes)),
     }
     return replies[fault]()

@@ -20,6 +20,7 @@ LAYERS: list[set[str]] = [
     {"errors", "catalogue", "settings", "telemetry"},
     {"dynamodb", "credentials", "outbound", "queues"},
     {"tasks"},
+    {"store"},
     {"providers", "images", "schemas", "webhooks"},
     {"intake", "submissions", "announcements"},
     {"workflows", "events"},

@@ -9,7 +9,6 @@ import pytest
 from local.stack import ROOT
 
 
-@pytest.mark.skip(reason="archive_images still gives up pictures whose URLs live; until then run `make chaos`")
 @pytest.mark.timeout(300)
 def test_a_short_chaos_breaks_no_promise() -> None:
     command = [sys.executable, "-m", "local.chaos", "--tasks", "60", "--seed", "7", "--list", "on"]

@@ -18,7 +18,8 @@ from uuid import uuid4
 import pytest
 
 from fluxgate.dynamodb import Table
-from fluxgate.tasks import Image, Status, Task, TaskStore, task_id_for
+from fluxgate.store import TaskStore
+from fluxgate.tasks import Image, Status, Task, task_id_for
 from local.simulator import Behaviour, Refusal
 from local.stack import ROOT, Stack
 from local.template import of_type, translate

@@ -3,6 +3,7 @@
 import copy
 import io
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -33,6 +34,17 @@ def job(functions: Functions, *urls: str, attempt: int = 1, images: Any = None) 
     record["attributes"]["ApproximateReceiveCount"] = str(attempt)
     stored = tuple(Image(source_url=image["source_url"], seed=image["seed"]) for image in found)
     functions.tasks.record(GENERATED, while_in=Status.GENERATED, images=stored) if attempt == 1 else None
+    return message
+
+
+def last(functions: Functions, *urls: str, age: timedelta = timedelta(0)) -> Event:
+    """The event of the last attempt at images that the provider made so long ago."""
+    message = job(functions, *urls)
+    record = message["Records"][0]
+    generated_at = datetime.now(UTC) - age
+    functions.tasks.record(GENERATED, while_in=Status.GENERATED, generated_at=generated_at)
+    record["body"] = json.dumps({**json.loads(record["body"]), "generated_at": generated_at.isoformat()})
+    record["attributes"]["ApproximateReceiveCount"] = str(ATTEMPTS)
     return message
 
 
@@ -151,6 +163,70 @@ def test_after_the_last_attempt_the_task_succeeds_with_the_others(functions: Fun
     assert (lost.key, lost.source_url) == (None, gone)
 
 
+PASSING = ("unavailable", "truncated", "refused connection")
+GONE = ("expired", "missing", "redirect", "not an image")
+
+
+def _url(functions: Functions, name: str) -> str:
+    if name == "refused connection":
+        return "http://127.0.0.1:1/0.png"
+    return made(functions, Behaviour(image_fault=UNFETCHABLE[name][0]))[0]
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_what_may_come_yet_is_not_given_up_but_tried_ever_more_rarely(functions: Functions, name: str) -> None:
+    url = _url(functions, name)
+    task = archived(functions, last(functions, url))
+    assert task.status is Status.GENERATED
+    assert due_in(functions) == pytest.approx(600, abs=10)
+    task = archived(functions, last(functions, url, age=timedelta(hours=5)))
+    assert task.status is Status.GENERATED
+    assert due_in(functions) == pytest.approx(5 * 3600, abs=10)
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_what_never_came_is_given_up_in_the_end(functions: Functions, name: str) -> None:
+    task = archived(functions, last(functions, _url(functions, name), age=timedelta(hours=25)))
+    assert (task.status, task.images[0].key) == (Status.SUCCEEDED, None)
+
+
+@pytest.mark.parametrize("name", GONE)
+def test_what_is_gone_for_good_is_given_up_after_the_last_attempt(functions: Functions, name: str) -> None:
+    task = archived(functions, last(functions, _url(functions, name)))
+    assert (task.status, task.images[0].key) == (Status.SUCCEEDED, None)
+
+
+def test_what_is_gone_does_not_end_the_wait_for_the_others(functions: Functions) -> None:
+    task = archived(functions, last(functions, *(_url(functions, name) for name in ("expired", "truncated"))))
+    assert task.status is Status.GENERATED
+
+
+def test_messages_that_overlap_do_not_undo_each_others_work(functions: Functions) -> None:
+    """The second one has both images from its own, older message; meanwhile the first has stored one of them."""
+    urls = [_url(functions, "expired"), _url(functions, "truncated")]
+    other = Image(source_url=urls[0], key="local/elsewhere.png", content_type="image/png", width=1, height=1, bytes=1)
+    message = job(functions, *urls)
+    functions.tasks.record(GENERATED, while_in=Status.GENERATED, **{"images[0]": other})
+    assert len(functions.invoke("archive_images", message)["batchItemFailures"]) == 1
+    assert [image.key for image in functions.stored(GENERATED).images] == ["local/elsewhere.png", None]
+
+
+def test_what_others_have_archived_by_now_is_not_missing(functions: Functions) -> None:
+    (url,) = made(functions, Behaviour(image_fault=ImageFault.EXPIRED))
+    message = job(functions, url)
+    key = "local/elsewhere.png"
+    other = Image(source_url=url, key=key, content_type="image/png", width=1, height=1, bytes=1)
+    functions.tasks.record(GENERATED, while_in=Status.GENERATED, **{"images[0]": other})
+    task = archived(functions, message)
+    assert (task.status, task.images[0].key) == (Status.SUCCEEDED, key)
+
+
+def due_in(functions: Functions) -> float:
+    stored = functions.stored(GENERATED)
+    assert stored.due_at
+    return (stored.due_at - datetime.now(UTC)).total_seconds()
+
+
 def test_a_later_attempt_fetches_only_what_is_missing(functions: Functions) -> None:
     (good,) = made(functions, Behaviour())
     (late,) = made(functions, Behaviour(image_fault=ImageFault.UNAVAILABLE, image_fault_times=1))
@@ -178,6 +254,18 @@ def test_a_bucket_that_fails_loses_nothing(functions: Functions) -> None:
     assert len(functions.invoke("archive_images", message)["batchItemFailures"]) == 1
     functions.before_call = lambda **_: None
     assert archived(functions, job(functions, url, attempt=2)).status is Status.SUCCEEDED
+
+
+def test_a_put_that_fails_does_not_discard_the_others_nor_end_the_task(functions: Functions) -> None:
+    urls = made(functions, Behaviour(), count=3)
+    message = last(functions, *urls)
+    functions.before_call = lambda model, params, **_: (
+        _unavailable() if model.name == "PutObject" and "/1.png" in params["url"] else None
+    )
+    assert len(functions.invoke("archive_images", message)["batchItemFailures"]) == 1
+    kept = functions.stored(GENERATED)
+    assert kept.status is Status.GENERATED
+    assert [image.key is not None for image in kept.images] == [True, False, True]
 
 
 def _unavailable() -> tuple[Any, dict[str, Any]]:

@@ -97,8 +97,8 @@ def test_a_list_can_be_of_one_status(functions: Functions, owner: str, status: s
 def test_a_filtered_list_loses_nothing_between_pages(
     functions: Functions, owner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fluxgate.tasks.FILTERED_PAGE", 2)
-    monkeypatch.setattr("fluxgate.tasks.MAX_PAGES", 2)
+    monkeypatch.setattr("fluxgate.store.FILTERED_PAGE", 2)
+    monkeypatch.setattr("fluxgate.store.MAX_PAGES", 2)
     found: list[int] = []
     query = {"status": "succeeded", "limit": "2"}
     for _ in range(20):

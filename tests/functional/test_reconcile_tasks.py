@@ -127,7 +127,7 @@ class World:
         """What the provider has been asked."""
         return self.simulator.retrievals[self._asked_before :]
 
-    def refuse_writes(self, wanted: Callable[[str, str], bool], operation: str, code: str = "InternalError") -> None:
+    def refuse_calls(self, wanted: Callable[[str, str], bool], operation: str, code: str = "InternalError") -> None:
         """Let those calls to AWS fail whose operation and body are wanted."""
 
         def refuse(model: Any, params: dict[str, Any], **_: Any) -> Any:
@@ -165,8 +165,27 @@ def test_nothing_due_costs_ten_queries_and_asks_nobody(world: World) -> None:
     for status in Status:
         world.task(status, timedelta(0))
     world.run()
-    assert world.functions.calls == ["secretsmanager:GetSecretValue", *["dynamodb:Query"] * 10]
+    assert world.functions.calls == ["dynamodb:Query"] * 10
     assert world.questions == []
+
+
+def test_a_token_that_cannot_be_read_stops_only_what_needs_it(world: World) -> None:
+    asked, told = world.submitted(), world.task(Status.SUCCEEDED)
+    world.refuse_calls(lambda *_: True, "GetSecretValue")
+    world.run()
+    assert world.functions.calls.count("events:PutEvents") == 1
+    assert world.stored(told).announced is Status.SUCCEEDED
+    assert world.stored(asked).status is Status.SUBMITTED
+    assert world.functions.metrics()["ProviderNotAsked"] == 1
+
+
+def test_an_item_that_cannot_be_read_hinders_no_other(world: World) -> None:
+    odd, told = world.task(Status.SUCCEEDED), world.task(Status.SUCCEEDED)
+    world.change(odd.task_id, status="no such state")
+    world.run()
+    assert world.stored(told).announced is Status.SUCCEEDED
+    assert world.functions.metrics()["TaskUnreadable"] == 1
+    assert odd.task_id in world.functions.logs()
 
 
 # ---------------------------------------------------------------- submitted: the callback was lost
@@ -480,7 +499,7 @@ def test_images_are_archived_again_and_progress_is_not_lost(world: World) -> Non
     world.run()
     (job,) = world.messages("archive")
     assert (job["task_id"], job["owner"]) == (task.task_id, "local")
-    assert [image["key"] for image in job["images"]] == ["local/t/0.png", None]
+    assert [image.get("key") for image in job["images"]] == ["local/t/0.png", None]
     assert world.due_in(task) == pytest.approx(600, abs=10)
 
 
@@ -622,7 +641,7 @@ FAULTS: dict[str, tuple[Status, str, type[Exception]]] = {
 def test_one_task_that_cannot_be_repaired_stops_no_other_and_is_told(world: World, name: str) -> None:
     status, operation, error = FAULTS[name]
     bad, *good = (world.task(status, images=(IMAGE,)) for _ in range(4))
-    world.refuse_writes(lambda _, body: bad.task_id in body, operation)
+    world.refuse_calls(lambda _, body: bad.task_id in body, operation)
     with pytest.raises(error):
         world.run()
     assert all((world.due_in(task) or 1) > 0 for task in good)
@@ -650,7 +669,7 @@ def test_an_unknown_error_stops_no_other_either(world: World, monkeypatch: pytes
 
 
 def test_an_index_that_cannot_be_read_is_told(world: World) -> None:
-    world.refuse_writes(lambda *_: True, "Query", "ThrottlingException")
+    world.refuse_calls(lambda *_: True, "Query", "ThrottlingException")
     with pytest.raises(StorageUnavailable):
         world.run()
 

@@ -11,6 +11,7 @@ from botocore.config import Config
 
 from fluxgate.dynamodb import Table
 from fluxgate.errors import CallbackRefused, MoveRefused, StorageUnavailable, TaskNotFound
+from fluxgate.store import TaskStore
 from fluxgate.tasks import (
     ANNOUNCED_WITHIN,
     DUE_AFTER,
@@ -20,7 +21,6 @@ from fluxgate.tasks import (
     Status,
     Task,
     TaskError,
-    TaskStore,
     token_hash,
 )
 from tests.harness import Functions

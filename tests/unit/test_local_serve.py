@@ -19,7 +19,7 @@ def test_a_record_becomes_its_message_and_its_facts() -> None:
 
 
 def test_what_is_worse_than_information_says_so() -> None:
-    assert step(_line(level="WARNING", message="Image not fetched")) == "submit_task  WARNING Image not fetched"
+    assert step(_line(level="WARNING", message="Image not archived")) == "submit_task  WARNING Image not archived"
 
 
 def test_of_a_traceback_only_what_was_raised_is_shown() -> None:

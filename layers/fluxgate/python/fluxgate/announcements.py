@@ -5,7 +5,8 @@ from __future__ import annotations
 from fluxgate.errors import MoveRefused, TaskNotFound
 from fluxgate.queues import EventBus
 from fluxgate.schemas import TaskEvent
-from fluxgate.tasks import Status, Task, TaskStore
+from fluxgate.store import TaskStore
+from fluxgate.tasks import Status, Task
 from fluxgate.telemetry import logger
 
 DETAIL_TYPES = {

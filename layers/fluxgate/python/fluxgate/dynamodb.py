@@ -56,22 +56,24 @@ class Table:
         add: Mapping[str, Any] | None = None,
     ) -> Item:
         """Set the attributes in `changes`, remove those that are None there, add to the sets and numbers in `add`.
-        Returns the new item.
+        An attribute may be an element of a list: `images[0]`. Returns the new item.
 
         Raises ConditionFailed.
         """
         request = _expressions(ConditionExpression=condition)
         verbs: dict[str, list[str]] = {"SET": [], "REMOVE": [], "ADD": []}
         for n, (name, value) in enumerate([*changes.items(), *(add or {}).items()]):
-            request["ExpressionAttributeNames"][f"#u{n}"] = name
+            attribute, bracket, element = name.partition("[")
+            request["ExpressionAttributeNames"][f"#u{n}"] = attribute
+            path = f"#u{n}{bracket}{element}"
             if value is None:
-                verbs["REMOVE"].append(f"#u{n}")
+                verbs["REMOVE"].append(path)
                 continue
             request["ExpressionAttributeValues"] |= _pack({f":u{n}": value})
             if n < len(changes):
-                verbs["SET"].append(f"#u{n} = :u{n}")
+                verbs["SET"].append(f"{path} = :u{n}")
             else:
-                verbs["ADD"].append(f"#u{n} :u{n}")
+                verbs["ADD"].append(f"{path} :u{n}")
         clauses = [f"{verb} {', '.join(parts)}" for verb, parts in verbs.items() if parts]
         with _errors():
             answer = self._client.update_item(

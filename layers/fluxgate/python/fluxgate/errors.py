@@ -11,7 +11,7 @@ FluxgateError
 ├── TaskNotFound              unknown, or another owner's
 ├── CallbackRefused           unknown task or wrong token: told apart only in the log
 ├── MoveRefused               the task's state does not allow the move
-├── StorageUnavailable        the table did not answer, or throttled
+├── StorageUnavailable        the table or the bucket did not answer, or throttled
 ├── ProviderUnavailable       the provider cannot be asked now
 ├── QueueUnavailable          a queue or the bus did not take a message
 ├── CredentialsUnavailable    Secrets Manager did not answer
@@ -88,7 +88,7 @@ class MoveRefused(FluxgateError):
 
 
 class StorageUnavailable(FluxgateError):
-    """DynamoDB did not carry out a call; whether a write happened is unknown."""
+    """DynamoDB or S3 did not carry out a call; whether a write happened is unknown."""
 
 
 class QueueUnavailable(FluxgateError):
@@ -100,11 +100,13 @@ class CredentialsUnavailable(FluxgateError):
 
 
 class ImageUnavailable(FluxgateError):
-    """An image could not be fetched. `reason` is a short code that is safe to log."""
+    """An image could not be fetched. `reason` is a short code that is safe to log; `final` says that asking again
+    would hardly help."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, final: bool) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.final = final
 
 
 class ArchiveIncomplete(FluxgateError):

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 
 import imagesize
+from botocore.exceptions import BotoCoreError, ClientError
 
-from fluxgate.errors import ImageUnavailable
+from fluxgate.errors import ImageUnavailable, StorageUnavailable
 from fluxgate.outbound import download
 from fluxgate.tasks import Image
 
@@ -29,7 +30,7 @@ class ImageStore:
     def archive(self, image: Image, prefix: str, seconds: float) -> Image:
         """Copy one image from the provider to `{prefix}.{extension}`: one put, which a repetition overwrites.
 
-        Raises ImageUnavailable where it cannot be fetched within `seconds` or is no picture.
+        Raises ImageUnavailable where it cannot be fetched within `seconds` or is no picture, and StorageUnavailable.
         """
         with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as file:
             download(image.source_url, file, max_bytes=MAX_BYTES, seconds=seconds, allow_local=self._allow_local)
@@ -38,7 +39,12 @@ class ImageStore:
             width, height = _dimensions(file)
             file.seek(0)
             key = f"{prefix}.{extension}"
-            self._s3.put_object(Bucket=self._bucket, Key=key, Body=file, ContentType=content_type, ContentLength=size)
+            try:
+                self._s3.put_object(
+                    Bucket=self._bucket, Key=key, Body=file, ContentType=content_type, ContentLength=size
+                )
+            except (ClientError, BotoCoreError) as error:
+                raise StorageUnavailable(type(error).__name__) from error
         return replace(image, key=key, content_type=content_type, width=width, height=height, bytes=size)
 
     def url(self, key: str) -> str:
@@ -58,12 +64,12 @@ def _recognise(file: IO[bytes]) -> tuple[str, str]:
         return "jpg", "image/jpeg"
     if head.startswith(b"RIFF") and head[8:] == b"WEBP":
         return "webp", "image/webp"
-    raise ImageUnavailable("not_an_image")
+    raise ImageUnavailable("not_an_image", final=True)
 
 
 def _dimensions(file: IO[bytes]) -> tuple[int, int]:
     file.seek(0)
     width, height = imagesize.get(file)
     if width <= 0 or height <= 0:
-        raise ImageUnavailable("not_an_image")
+        raise ImageUnavailable("not_an_image", final=True)
     return width, height

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from fluxgate.errors import IdempotencyMismatch, MoveRefused
 from fluxgate.schemas import EditRequest, GenerateRequest
-from fluxgate.tasks import Attempt, Status, Task, TaskStore, task_id_for, token_hash
+from fluxgate.store import TaskStore
+from fluxgate.tasks import Attempt, Status, Task, task_id_for, token_hash
 
 Request = GenerateRequest | EditRequest
 

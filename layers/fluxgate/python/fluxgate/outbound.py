@@ -42,6 +42,8 @@ CHUNK_BYTES = 64 * 1024
 RECEIVER_SECONDS = 15.0  # in all, as Standard Webhooks proposes
 RECEIVER_ANSWER_BYTES = 4096
 DOWNLOAD_STALL_SECONDS = 5.0
+# Answers after which the same URL may give its picture yet. Any other, first of all 403, 404 and 410, is its end.
+PASSING = frozenset({408, 425, 429, *range(500, 600)})
 
 # Names that no public server has (RFC 6761, RFC 6762, RFC 8375, and ICANN's reservation of .internal).
 NEVER_PUBLIC = (".localhost", ".local", ".internal", ".home.arpa", ".invalid", ".test", ".onion")
@@ -96,24 +98,26 @@ def download(url: str, into: IO[bytes], *, max_bytes: int, seconds: float, allow
     Raises ImageUnavailable.
     """
     if not allow_local and urlsplit(url).scheme != "https":
-        raise ImageUnavailable("not_https")
+        raise ImageUnavailable("not_https", final=True)
     stall = min(seconds, DOWNLOAD_STALL_SECONDS)
     with _traced(url), guarded_session(stall, allow_local=allow_local) as session:
         try:
             _save(session, url, into, max_bytes, time.monotonic() + seconds)
-        except (_TooLarge, _TooSlow) as error:
-            raise ImageUnavailable(error.reason) from None
+        except _TooLarge as error:
+            raise ImageUnavailable(error.reason, final=True) from None
+        except _TooSlow as error:
+            raise ImageUnavailable(error.reason, final=False) from None
         except InvalidIPAddress:
-            raise ImageUnavailable("address_not_public") from None
+            raise ImageUnavailable("address_not_public", final=True) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-            # ValueError: a host name that cannot be encoded
-            raise ImageUnavailable(type(error).__name__) from None
+            # ValueError: a host name that cannot be encoded, or a URL that is none
+            raise ImageUnavailable(type(error).__name__, final=isinstance(error, ValueError)) from None
 
 
 def _save(session: HTTPSession, url: str, into: IO[bytes], max_bytes: int, deadline: float) -> None:
     with session.get(url, stream=True, headers={"Accept-Encoding": "identity"}) as answer:
         if answer.status_code != HTTPStatus.OK:
-            raise ImageUnavailable(f"http_{answer.status_code}")
+            raise ImageUnavailable(f"http_{answer.status_code}", final=answer.status_code not in PASSING)
         for chunk in _chunks(answer, max_bytes, deadline):
             into.write(chunk)
 

@@ -74,7 +74,9 @@ class BucketSettings(Settings):
 
 class ArchiveSettings(Settings):
     archive_attempts: int = Field(ge=1)
-    """Attempts at a task's images after which the missing ones are given up."""
+    """In a row, at a task's images: then those that are gone for good are given up, and others left for later."""
+    archive_max_age_seconds: int = Field(ge=1)
+    """Age at which images that cannot be fetched are given up, whatever the reason."""
 
 
 class ArchiveQueueSettings(Settings):

@@ -11,7 +11,8 @@ from fluxgate.errors import MoveRefused, QueueUnavailable, StorageUnavailable
 from fluxgate.providers import Accepted, NotAccepted, Provider, Refused, Submission, Unknown
 from fluxgate.queues import Queue
 from fluxgate.settings import time_scale
-from fluxgate.tasks import Attempt, Status, Task, TaskError, TaskStore
+from fluxgate.store import TaskStore
+from fluxgate.tasks import Attempt, Status, Task, TaskError
 from fluxgate.telemetry import count, logger
 
 FIRST_DELAY = 1.0  # seconds; the vendor advises 1, 2, 4, 8, 16 with jitter

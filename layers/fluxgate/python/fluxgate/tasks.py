@@ -1,22 +1,17 @@
-"""The life of a task: its states, the table of moves, and every write of it."""
+"""The life of a task: its states, the table of moves, and when something is to be done about it."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
 import uuid
-import zlib
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
-from boto3.dynamodb.conditions import Key
-
 from fluxgate.catalogue import Action
-from fluxgate.dynamodb import Attr, ConditionBase, ConditionFailed, Item, Table
-from fluxgate.errors import CallbackRefused, MoveRefused, TaskNotFound
 from fluxgate.settings import time_scale
 
 
@@ -49,16 +44,11 @@ DUE_AFTER: dict[Status, timedelta] = {
     Status.QUEUED: timedelta(minutes=1),  # beyond its message's delay, which the writer adds
     Status.SUBMITTING: timedelta(minutes=2),
     Status.SUBMITTED: timedelta(minutes=2),
-    Status.GENERATED: timedelta(minutes=10),  # beyond the archive queue's own attempts
+    Status.GENERATED: timedelta(minutes=10),  # beyond the archive queue's own attempts; then ever more rarely
 }
 ANNOUNCED_WITHIN = timedelta(minutes=1)
 DELIVERED_WITHIN = timedelta(minutes=2)  # the first webhook; later ones have their own times
 ASKED_AGAIN_AFTER = timedelta(minutes=10)  # about an expired task; each time as long again as it has been expired
-DUE_SHARDS = 10
-
-# A list under a filter reads at most MAX_PAGES times FILTERED_PAGE tasks for one answer.
-FILTERED_PAGE = 100
-MAX_PAGES = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,8 +168,9 @@ class Task:
         known["delivery"] = _delivery(item["delivery"]) if "delivery" in item else None
         return cls(**known)
 
-    def to_item(self) -> Item:
-        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)} | {
+    def to_item(self) -> dict[str, Any]:
+        """Everything but None, in a table's own values."""
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self)} | {
             "expires_at": int(self.expires_at.timestamp()),  # epoch seconds: what DynamoDB's TTL reads
         }
 
@@ -201,162 +192,12 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
-class TaskStore:
-    """The tasks, every method one call. A refused write tells why from the item that comes back with the refusal.
-
-    Raises StorageUnavailable where DynamoDB did not answer: whether a write happened is then unknown.
-    """
-
-    def __init__(self, table: Table, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._table = table
-        self._clock = clock
-
-    def create(self, task: Task) -> Task:
-        """Store a new task. Condition: its id is not taken, or taken by this very attempt (an SDK repeats a write whose
-        answer was lost).
-
-        Raises MoveRefused with the stored task where another attempt took the id.
-        """
-        try:
-            self._table.put(
-                task.to_item() | _due(task.task_id, _due_in(task.status, task.created_at)), Attr("task_id").not_exists()
-            )
-        except ConditionFailed as refused:
-            stored = Task.from_item(refused.item)
-            if stored.attempt_id != task.attempt_id:
-                raise MoveRefused(stored, task.status) from None
-        return task
-
-    def advance(
-        self,
-        task_id: str,
-        to: Status,
-        *,
-        token: str | None = None,
-        attempt_id: str | None = None,
-        delay: timedelta = timedelta(0),
-        **facts: Any,
-    ) -> Task:
-        """Move a task to `to` and set its facts (None removes one), in one conditional write. With `delay` it is due so
-        much later.
-
-        Conditions: the task is in a state of REACHED_FROM[to]; where a token is given, it is one of its attempts';
-        where an attempt is given, it is the last one. Raises TaskNotFound, CallbackRefused (no such task, or another
-        token) or MoveRefused with what is stored, also where the task already is where it should go.
-        """
-        now = self._clock()
-        condition: ConditionBase = Attr("status").is_in(sorted(REACHED_FROM[to]))
-        if token is not None:
-            condition &= Attr("callback_tokens").contains(token_hash(token))
-        if attempt_id is not None:
-            condition &= Attr("attempt_id").eq(attempt_id)
-        changes = {"status": to, "updated_at": now, **_due(task_id, _due_in(to, now + delay)), **facts}
-        if to is Status.GENERATED:
-            changes |= {"generated_at": now, "error": None}
-        return self._update(task_id, changes, condition, to, token=token)
-
-    def claim(self, task_id: str, attempt: Attempt) -> Task:
-        """Begin an attempt: a queued task becomes `submitting`, with the attempt's token beside the earlier ones.
-
-        Condition: it is queued; or it was this very attempt that claimed it (an SDK repeats a write whose answer was
-        lost). Raises TaskNotFound or MoveRefused.
-        """
-        now = self._clock()
-        to = Status.SUBMITTING
-        changes = {"status": to, "updated_at": now, "attempted_at": now, "attempt_id": attempt.attempt_id}
-        changes |= _due(task_id, _due_in(to, now))
-        add = {"attempts": 1, "callback_tokens": {token_hash(attempt.token)}}
-        try:
-            return self._update(task_id, changes, Attr("status").is_in(sorted(REACHED_FROM[to])), to, add=add)
-        except MoveRefused as refused:
-            if refused.task.attempt_id != attempt.attempt_id:
-                raise
-            return refused.task
-
-    def note(self, task: Task, **facts: Any) -> Task:
-        """Set facts of a task that has its outcome. When it is due again, if ever, follows from them.
-
-        Conditions: the outcome and the number of webhooks sent are still what `task` says. Raises TaskNotFound or
-        MoveRefused.
-        """
-        condition: ConditionBase = Attr("status").eq(task.status)
-        sent = Attr("delivery.attempts")
-        condition &= sent.eq(task.delivery.attempts) if task.delivery else sent.not_exists()
-        changes = {**facts, **_due(task.task_id, due_at(replace(task, **facts), self._clock()))}
-        return self._update(task.task_id, changes, condition, task.status)
-
-    def postpone(self, task: Task, moment: datetime) -> Task:
-        """Look at a task again at `moment`. Condition: it still is in its state. Raises TaskNotFound or MoveRefused."""
-        return self._update(task.task_id, _due(task.task_id, moment), Attr("status").eq(task.status), task.status)
-
-    def due(self, shard: int, limit: int) -> list[Task]:
-        """Tasks of one shard of the index that are due, the longest waiting first."""
-        where = Key("due_shard").eq(shard) & Key("due_at").lte(timestamp(self._clock()))
-        return [Task.from_item(item) for item in self._table.query("due", where, None, limit, None, ascending=True)[0]]
-
-    def record(self, task_id: str, *, while_in: Status, **facts: Any) -> Task:
-        """Set facts that are no state. Condition: the task is in `while_in`.
-
-        Raises TaskNotFound, or MoveRefused with what is stored.
-        """
-        return self._update(task_id, facts, Attr("status").eq(while_in), while_in)
-
-    def get(self, task_id: str, owner: str | None = None) -> Task:
-        """Raises TaskNotFound also where the task is another owner's; None stands for fluxgate itself."""
-        item = self._table.get({"task_id": task_id})
-        if item is None or owner not in {None, item["owner"]}:
-            raise TaskNotFound
-        return Task.from_item(item)
-
-    def list(
-        self, owner: str, statuses: Collection[Status] | None, limit: int, after: Item | None
-    ) -> tuple[list[Task], Item | None]:
-        """An owner's tasks, newest first, and the key behind which more follow (None: that was all).
-
-        Under a filter a page may be short, even empty, though more follow: see MAX_PAGES.
-        """
-        only = Attr("status").is_in(sorted(statuses)) if statuses is not None else None
-        found: list[Item] = []
-        for _ in range(MAX_PAGES):
-            size = FILTERED_PAGE if only else limit + 1
-            items, after = self._table.query("by_owner", Key("owner").eq(owner), only, size, after)
-            found += items
-            if len(found) > limit:
-                after = {name: found[limit - 1][name] for name in ("task_id", "owner", "created_at")}
-            if len(found) > limit or after is None:
-                break
-        return [Task.from_item(item) for item in found[:limit]], after
-
-    def _update(
-        self,
-        task_id: str,
-        changes: Mapping[str, Any],
-        condition: ConditionBase,
-        to: Status,
-        *,
-        token: str | None = None,
-        add: Mapping[str, Any] | None = None,
-    ) -> Task:
-        plain = {name: _plain(value) for name, value in changes.items()}
-        try:
-            return Task.from_item(self._table.update({"task_id": task_id}, plain, condition, add))
-        except ConditionFailed as refused:
-            raise _refusal(refused.item, to, token) from None
-
-
-def _refusal(item: Item, to: Status, token: str | None) -> CallbackRefused | TaskNotFound | MoveRefused:
-    if not item:
-        return TaskNotFound() if token is None else CallbackRefused("unknown task")
-    task = Task.from_item(item)
-    if token is not None and token_hash(token) not in task.callback_tokens:
-        return CallbackRefused("wrong token")
-    return MoveRefused(task, to)
-
-
 def due_at(task: Task, now: datetime) -> datetime | None:
     """When to look at a task again if nothing happens to it before. None: nothing is left to do."""
+    if task.status is Status.GENERATED:
+        return max(due_in(task.status, now), now + (now - (task.generated_at or now)))
     if task.status not in OUTCOMES or task.announced is not task.status:
-        return _due_in(task.status, now)
+        return due_in(task.status, now)
     moments = []
     if (webhook := task.webhook) and webhook.state is DeliveryState.PENDING:
         planned = webhook.next_at or now
@@ -371,16 +212,9 @@ def scaled(wait: timedelta) -> timedelta:
     return wait / time_scale()
 
 
-def _due_in(status: Status, now: datetime) -> datetime:
+def due_in(status: Status, now: datetime) -> datetime:
     """When a task that has just come to a state is due."""
     return now + scaled(DUE_AFTER.get(status, ANNOUNCED_WITHIN))
-
-
-def _due(task_id: str, moment: datetime | None) -> dict[str, Any]:
-    """The key of the sparse index `due`; None, which removes it, where nothing is left to do."""
-    if moment is None:
-        return {"due_shard": None, "due_at": None}
-    return {"due_shard": zlib.crc32(task_id.encode()) % DUE_SHARDS, "due_at": timestamp(moment)}
 
 
 def timestamp(moment: datetime) -> str:
@@ -388,15 +222,15 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What a table stores: no empty sets, no None inside of maps, moments as text."""
     match value:
         case datetime():
             return timestamp(value)
         case Image() | TaskError() | Delivery():
-            return {name: _plain(part) for name, part in asdict(value).items() if part is not None}
+            return {name: plain(part) for name, part in asdict(value).items() if part is not None}
         case tuple():
-            return [_plain(element) for element in value]
+            return [plain(element) for element in value]
         case frozenset():
             return set(value) or None
         case StrEnum():

@@ -11,7 +11,7 @@ import boto3
 from botocore.config import Config
 
 from fluxgate import settings
-from fluxgate.tasks import TaskStore
+from fluxgate.store import TaskStore
 
 if TYPE_CHECKING:
     from fluxgate.credentials import Credentials
@@ -100,8 +100,16 @@ def signing_keys() -> SigningKeys:
 
 
 @cache
+def _archive_settings() -> settings.ArchiveSettings:
+    return settings.ArchiveSettings.from_environment()
+
+
 def archive_attempts() -> int:
-    return settings.ArchiveSettings.from_environment().archive_attempts
+    return _archive_settings().archive_attempts
+
+
+def archive_max_age() -> timedelta:
+    return timedelta(seconds=_archive_settings().archive_max_age_seconds)
 
 
 @cache
@@ -161,14 +169,13 @@ def submitter() -> Submitter:
 
 
 def reconciler(has_time: Callable[[], bool]) -> Reconciler:
-    """Raises CredentialsUnavailable."""
     from fluxgate.workflows.reconcile_tasks import Reconciler
 
     submission = _submission_settings()
     result = settings.ResultSettings.from_environment()
     return Reconciler(
         tasks=tasks(),
-        provider=provider(),
+        provider=provider,
         submissions=_queue(submission.submission_queue_url),
         archive=archive_queue(),
         webhooks=webhook_queue(),

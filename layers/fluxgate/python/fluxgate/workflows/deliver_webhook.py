@@ -10,7 +10,8 @@ from fluxgate.errors import MoveRefused, TaskNotFound
 from fluxgate.images import ImageStore
 from fluxgate.outbound import Answer
 from fluxgate.schemas import TaskView, WebhookMessage
-from fluxgate.tasks import Delivery, DeliveryState, Status, Task, TaskStore
+from fluxgate.store import TaskStore
+from fluxgate.tasks import Delivery, DeliveryState, Status, Task
 from fluxgate.telemetry import about_task, count, logger, milliseconds
 from fluxgate.webhooks import SigningKeys, next_attempt
 

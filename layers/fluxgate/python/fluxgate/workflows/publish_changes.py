@@ -5,7 +5,8 @@ from __future__ import annotations
 from fluxgate.announcements import announce
 from fluxgate.queues import EventBus, Queue
 from fluxgate.schemas import ArchiveJob
-from fluxgate.tasks import OUTCOMES, Status, Task, TaskStore
+from fluxgate.store import TaskStore
+from fluxgate.tasks import OUTCOMES, Status, Task
 from fluxgate.telemetry import about_task, logger
 
 

@@ -12,7 +12,7 @@ from fluxgate.dynamodb import Item
 from fluxgate.errors import InvalidRequest
 from fluxgate.images import ImageStore
 from fluxgate.schemas import MAX_PROMPT, ModelList, ModelView, PublicStatus, TaskPage, TaskView, WebhookSecret
-from fluxgate.tasks import TaskStore
+from fluxgate.store import TaskStore
 from fluxgate.telemetry import about_task
 from fluxgate.webhooks import SigningKeys
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from fluxgate.errors import MoveRefused
 from fluxgate.providers import Failed, Generated, Outcome, Running
-from fluxgate.tasks import Status, Task, TaskStore
+from fluxgate.store import TaskStore
+from fluxgate.tasks import Status, Task
 from fluxgate.telemetry import about_task, count, logger, milliseconds
 
 

@@ -11,21 +11,20 @@ from functools import partial
 from typing import Any, TypeVar
 
 from fluxgate.announcements import announce
-from fluxgate.errors import MoveRefused, ProviderUnavailable, TaskNotFound
+from fluxgate.errors import CredentialsUnavailable, MoveRefused, ProviderUnavailable, TaskNotFound
 from fluxgate.providers import Failed, Generated, Outcome, Provider
 from fluxgate.queues import EventBus, Queue
 from fluxgate.schemas import ArchiveJob, WebhookJob
+from fluxgate.store import DUE_SHARDS, TaskStore
 from fluxgate.submissions import enqueue
 from fluxgate.tasks import (
     DELIVERED_WITHIN,
     DUE_AFTER,
-    DUE_SHARDS,
     OUTCOMES,
     DeliveryState,
     Status,
     Task,
     TaskError,
-    TaskStore,
     scaled,
 )
 from fluxgate.telemetry import about_task, count, logger, milliseconds
@@ -47,7 +46,8 @@ class Reconciler:
     """
 
     tasks: TaskStore
-    provider: Provider
+    provider: Callable[[], Provider]
+    """Raises CredentialsUnavailable. What needs no provider does not wait for its token."""
     submissions: Queue
     archive: Queue
     webhooks: Queue
@@ -79,8 +79,7 @@ class Reconciler:
         if task.status is Status.QUEUED:
             self._submit_again(task)
         elif task.status is Status.GENERATED:
-            current = self._postpone(task, scaled(DUE_AFTER[Status.GENERATED]))
-            self.archive.send(ArchiveJob.of(current).model_dump_json())
+            self.archive.send(ArchiveJob.of(self.tasks.postpone(task)).to_json())
             logger.info("Task queued for archiving again")
         elif task.status in OUTCOMES:
             self._tell(task)
@@ -110,19 +109,22 @@ class Reconciler:
             and (webhook.next_at is None or webhook.next_at <= datetime.now(UTC))
         ):
             current = self._postpone(task, scaled(DELIVERED_WITHIN))
-            self.webhooks.send(WebhookJob.of(current).model_dump_json())
+            self.webhooks.send(WebhookJob.of(current).to_json())
         elif task.status is not Status.EXPIRED:
             self.tasks.note(task)  # nothing is left, or not yet: another note had been overtaken
 
     def _ask(self, tasks: Sequence[Task]) -> None:
         """What the provider knows. Only after it was asked does a task expire; what it could not be asked about stands
         back behind the other tasks."""
+        if not tasks:
+            return
         waiting = {task.task_id: task for task in tasks}
         try:
-            self._fetch(waiting)
-            self._find(waiting)
-            self._fetch(waiting)  # what has just been found
-        except ProviderUnavailable as error:
+            provider = self.provider()
+            self._fetch(provider, waiting)
+            self._find(provider, waiting)
+            self._fetch(provider, waiting)  # what has just been found
+        except (CredentialsUnavailable, ProviderUnavailable) as error:
             logger.warning("Provider cannot be asked", extra={"reason": str(error), "tasks": len(waiting)})
             count("ProviderNotAsked")
             self._each(
@@ -130,17 +132,17 @@ class Reconciler:
                 lambda task: self._postpone(task, scaled(DUE_AFTER[Status.SUBMITTED])),
             )
 
-    def _fetch(self, waiting: dict[str, Task]) -> None:
+    def _fetch(self, provider: Provider, waiting: dict[str, Task]) -> None:
         known = {task.provider_task_id for task in waiting.values() if task.provider_task_id}
-        for outcomes in self._paced(self.provider.fetch(sorted(known))):
+        for outcomes in self._paced(provider.fetch(sorted(known))):
             told = [task for task in waiting.values() if task.provider_task_id in outcomes]
             for task in told:
                 del waiting[task.task_id]
             self._each(told, partial(self._conclude, outcomes))
 
-    def _find(self, waiting: dict[str, Task]) -> None:
+    def _find(self, provider: Provider, waiting: dict[str, Task]) -> None:
         lost = [task for task in waiting.values() if not task.provider_task_id]
-        for found in self._paced(self.provider.find(lost)):
+        for found in self._paced(provider.find(lost)):
             waiting |= {
                 task_id: replace(waiting[task_id], provider_task_id=provider_task_id)
                 for task_id, provider_task_id in found.items()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fluxgate.errors import MoveRefused, NothingToDeliver
 from fluxgate.queues import Queue
 from fluxgate.schemas import WebhookJob
-from fluxgate.tasks import Delivery, DeliveryState, Task, TaskStore
+from fluxgate.store import TaskStore
+from fluxgate.tasks import Delivery, DeliveryState, Task
 from fluxgate.telemetry import about_task, logger
 
 

@@ -1,0 +1,195 @@
+"""Every read and write of a task: one call each, the table of moves compiled into its condition."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from boto3.dynamodb.conditions import Key
+
+from fluxgate.dynamodb import Attr, ConditionBase, ConditionFailed, Item, Table
+from fluxgate.errors import CallbackRefused, MoveRefused, TaskNotFound
+from fluxgate.tasks import REACHED_FROM, Attempt, Status, Task, due_at, due_in, plain, timestamp, token_hash
+from fluxgate.telemetry import count, logger
+
+DUE_SHARDS = 10
+
+# A list under a filter reads at most MAX_PAGES times FILTERED_PAGE tasks for one answer.
+FILTERED_PAGE = 100
+MAX_PAGES = 10
+
+
+class TaskStore:
+    """The tasks, every method one call. A refused write tells why from the item that comes back with the refusal.
+
+    Raises StorageUnavailable where DynamoDB did not answer: whether a write happened is then unknown.
+    """
+
+    def __init__(self, table: Table, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._table = table
+        self._clock = clock
+
+    def create(self, task: Task) -> Task:
+        """Store a new task. Condition: its id is not taken, or taken by this very attempt (an SDK repeats a write whose
+        answer was lost).
+
+        Raises MoveRefused with the stored task where another attempt took the id.
+        """
+        try:
+            self._table.put(
+                task.to_item() | _due(task.task_id, due_in(task.status, task.created_at)), Attr("task_id").not_exists()
+            )
+        except ConditionFailed as refused:
+            stored = Task.from_item(refused.item)
+            if stored.attempt_id != task.attempt_id:
+                raise MoveRefused(stored, task.status) from None
+        return task
+
+    def advance(
+        self,
+        task_id: str,
+        to: Status,
+        *,
+        token: str | None = None,
+        attempt_id: str | None = None,
+        delay: timedelta = timedelta(0),
+        **facts: Any,
+    ) -> Task:
+        """Move a task to `to` and set its facts (None removes one), in one conditional write. With `delay` it is due so
+        much later.
+
+        Conditions: the task is in a state of REACHED_FROM[to]; where a token is given, it is one of its attempts';
+        where an attempt is given, it is the last one. Raises TaskNotFound, CallbackRefused (no such task, or another
+        token) or MoveRefused with what is stored, also where the task already is where it should go.
+        """
+        now = self._clock()
+        condition: ConditionBase = Attr("status").is_in(sorted(REACHED_FROM[to]))
+        if token is not None:
+            condition &= Attr("callback_tokens").contains(token_hash(token))
+        if attempt_id is not None:
+            condition &= Attr("attempt_id").eq(attempt_id)
+        changes = {"status": to, "updated_at": now, **_due(task_id, due_in(to, now + delay)), **facts}
+        if to is Status.GENERATED:
+            changes |= {"generated_at": now, "error": None}
+        return self._update(task_id, changes, condition, to, token=token)
+
+    def claim(self, task_id: str, attempt: Attempt) -> Task:
+        """Begin an attempt: a queued task becomes `submitting`, with the attempt's token beside the earlier ones.
+
+        Condition: it is queued; or it was this very attempt that claimed it (an SDK repeats a write whose answer was
+        lost). Raises TaskNotFound or MoveRefused.
+        """
+        now = self._clock()
+        to = Status.SUBMITTING
+        changes = {"status": to, "updated_at": now, "attempted_at": now, "attempt_id": attempt.attempt_id}
+        changes |= _due(task_id, due_in(to, now))
+        add = {"attempts": 1, "callback_tokens": {token_hash(attempt.token)}}
+        try:
+            return self._update(task_id, changes, Attr("status").is_in(sorted(REACHED_FROM[to])), to, add=add)
+        except MoveRefused as refused:
+            if refused.task.attempt_id != attempt.attempt_id:
+                raise
+            return refused.task
+
+    def note(self, task: Task, **facts: Any) -> Task:
+        """Set facts of a task that has its outcome. When it is due again, if ever, follows from them.
+
+        Conditions: the outcome and the number of webhooks sent are still what `task` says. Raises TaskNotFound or
+        MoveRefused.
+        """
+        condition: ConditionBase = Attr("status").eq(task.status)
+        sent = Attr("delivery.attempts")
+        condition &= sent.eq(task.delivery.attempts) if task.delivery else sent.not_exists()
+        changes = {**facts, **_due(task.task_id, due_at(replace(task, **facts), self._clock()))}
+        return self._update(task.task_id, changes, condition, task.status)
+
+    def postpone(self, task: Task, moment: datetime | None = None) -> Task:
+        """Look at a task again at `moment`; None: when it follows from its state and age. Condition: it still is in its
+        state. Raises TaskNotFound or MoveRefused.
+        """
+        due = _due(task.task_id, moment or due_at(task, self._clock()))
+        return self._update(task.task_id, due, Attr("status").eq(task.status), task.status)
+
+    def due(self, shard: int, limit: int) -> list[Task]:
+        """Tasks of one shard of the index that are due, the longest waiting first, less those that cannot be read."""
+        where = Key("due_shard").eq(shard) & Key("due_at").lte(timestamp(self._clock()))
+        items, _ = self._table.query("due", where, None, limit, None, ascending=True)
+        return [task for item in items if (task := _read(item))]
+
+    def record(self, task_id: str, *, while_in: Status, **facts: Any) -> Task:
+        """Set facts that are no state. Condition: the task is in `while_in`.
+
+        Raises TaskNotFound, or MoveRefused with what is stored.
+        """
+        return self._update(task_id, facts, Attr("status").eq(while_in), while_in)
+
+    def get(self, task_id: str, owner: str | None = None) -> Task:
+        """Raises TaskNotFound also where the task is another owner's; None stands for fluxgate itself."""
+        item = self._table.get({"task_id": task_id})
+        if item is None or owner not in {None, item["owner"]}:
+            raise TaskNotFound
+        return Task.from_item(item)
+
+    def list(
+        self, owner: str, statuses: Collection[Status] | None, limit: int, after: Item | None
+    ) -> tuple[list[Task], Item | None]:
+        """An owner's tasks, newest first, and the key behind which more follow (None: that was all).
+
+        Under a filter a page may be short, even empty, though more follow: see MAX_PAGES.
+        """
+        only = Attr("status").is_in(sorted(statuses)) if statuses is not None else None
+        found: list[Item] = []
+        for _ in range(MAX_PAGES):
+            size = FILTERED_PAGE if only else limit + 1
+            items, after = self._table.query("by_owner", Key("owner").eq(owner), only, size, after)
+            found += items
+            if len(found) > limit:
+                after = {name: found[limit - 1][name] for name in ("task_id", "owner", "created_at")}
+            if len(found) > limit or after is None:
+                break
+        return [Task.from_item(item) for item in found[:limit]], after
+
+    def _update(
+        self,
+        task_id: str,
+        changes: Mapping[str, Any],
+        condition: ConditionBase,
+        to: Status,
+        *,
+        token: str | None = None,
+        add: Mapping[str, Any] | None = None,
+    ) -> Task:
+        values = {name: plain(value) for name, value in changes.items()}
+        try:
+            return Task.from_item(self._table.update({"task_id": task_id}, values, condition, add))
+        except ConditionFailed as refused:
+            raise _refusal(refused.item, to, token) from None
+
+
+def _read(item: Item) -> Task | None:
+    """None for what is no task, which is told and hinders no other."""
+    try:
+        return Task.from_item(item)
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        logger.exception("Task cannot be read", extra={"task_id": item["task_id"]})
+        count("TaskUnreadable")
+        return None
+
+
+def _refusal(item: Item, to: Status, token: str | None) -> CallbackRefused | TaskNotFound | MoveRefused:
+    if not item:
+        return TaskNotFound() if token is None else CallbackRefused("unknown task")
+    task = Task.from_item(item)
+    if token is not None and token_hash(token) not in task.callback_tokens:
+        return CallbackRefused("wrong token")
+    return MoveRefused(task, to)
+
+
+def _due(task_id: str, moment: datetime | None) -> dict[str, Any]:
+    """The key of the sparse index `due`; None, which removes it, where nothing is left to do."""
+    if moment is None:
+        return {"due_shard": None, "due_at": None}
+    return {"due_shard": zlib.crc32(task_id.encode()) % DUE_SHARDS, "due_at": timestamp(moment)}
