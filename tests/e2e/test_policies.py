@@ -94,7 +94,7 @@ class Journey:
 
     def run(self) -> None:
         spoiled = self._spoil_stream()
-        unqueued, unarchived = self._leave_to_the_reconciler()
+        unqueued, unarchived, unknown = self._leave_to_the_reconciler()
         finished = [self._order(), self._generate(deferred=True)]
         told = self._generate(callback_url=self._receiver.url(f"/failing/1/{self._name}"))
         untold = self._leave_unannounced()
@@ -102,6 +102,7 @@ class Journey:
         for task_id in [*finished, told, unqueued]:
             self._wait_for(lambda task_id=task_id: self._status(task_id) == "succeeded", f"{task_id} succeeds")  # type: ignore[misc]
         self._wait_for(lambda: self._stored(untold).announced, "the outcome is announced")
+        self._wait_for(lambda: self._status(unknown) == "expired", "what the provider does not know expires")
         self._wait_for(
             lambda: self._logged("reconcile_tasks", "for archiving again", unarchived), "it is archived again"
         )
@@ -140,12 +141,15 @@ class Journey:
         sent = self._stack.client("sqs").send_message(QueueUrl=queue, MessageBody=body)
         self._sent = sent["MessageId"]
 
-    def _leave_to_the_reconciler(self) -> tuple[str, str]:
-        """One task that nobody has queued, and one whose images are gone, so that the archive needs a while."""
-        gone = Image(source_url="http://127.0.0.1:1/gone.png")
+    def _leave_to_the_reconciler(self) -> tuple[str, str, str]:
+        """One task that nobody has queued, one whose images are gone, so that the archive needs a while, and one that
+        the provider does not know."""
+        assert self._stack.simulator
+        gone = Image(source_url=f"{self._stack.simulator.public_url}/images/gone.png")
         unqueued = self._tasks.create(self._task(Status.QUEUED))
         unarchived = self._tasks.create(self._task(Status.GENERATED, images=(gone,)))
-        return unqueued.task_id, unarchived.task_id
+        unknown = self._tasks.create(self._task(Status.SUBMITTED, age=timedelta(hours=2), provider_task_id="unknown"))
+        return unqueued.task_id, unarchived.task_id, unknown.task_id
 
     def _leave_unannounced(self) -> str:
         """As if publish_changes had died between the write of the outcome and its announcement."""
@@ -154,15 +158,15 @@ class Journey:
         facts: dict[str, Any] = {
             "announced": {"Action": "DELETE"},
             "due_shard": {"Value": {"N": "0"}},
-            "due_at": {"Value": {"S": "2026"}},
+            "due_at": {"Value": {"S": "2026-01-01T00:00:00.000000Z"}},
         }
         key = {"task_id": {"S": task_id}}
         self._stack.client("dynamodb").update_item(TableName=self._table, Key=key, AttributeUpdates=facts)
         return task_id
 
-    def _task(self, status: Status, **facts: Any) -> Task:
+    def _task(self, status: Status, age: timedelta = timedelta(minutes=20), **facts: Any) -> Task:
         """Due for some time."""
-        then = datetime.now(UTC) - timedelta(minutes=20)
+        then = datetime.now(UTC) - age
         return Task(
             task_id=str(uuid4()), owner=OWNER, status=status, action="generate", model="flux-dev", prompt=self._name,
             size="512x512", count=1, provider="acedata", created_at=then, updated_at=then,

@@ -99,10 +99,14 @@ def download(url: str, into: IO[bytes], *, max_bytes: int, seconds: float, allow
     """
     if not allow_local and urlsplit(url).scheme != "https":
         raise ImageUnavailable("not_https", final=True)
-    stall = min(seconds, DOWNLOAD_STALL_SECONDS)
-    with _traced(url), guarded_session(stall, allow_local=allow_local) as session:
+    stall, deadline = min(seconds, DOWNLOAD_STALL_SECONDS), time.monotonic() + seconds
+    with (
+        _traced(url),
+        guarded_session(stall, allow_local=allow_local) as session,
+        _ended_after(session, seconds) as ended,
+    ):
         try:
-            _save(session, url, into, max_bytes, time.monotonic() + seconds)
+            _save(session, url, into, max_bytes, deadline)
         except _TooLarge as error:
             raise ImageUnavailable(error.reason, final=True) from None
         except _TooSlow as error:
@@ -111,7 +115,10 @@ def download(url: str, into: IO[bytes], *, max_bytes: int, seconds: float, allow
             raise ImageUnavailable("address_not_public", final=True) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
             # ValueError: a host name that cannot be encoded, or a URL that is none
-            raise ImageUnavailable(type(error).__name__, final=isinstance(error, ValueError)) from None
+            reason = _TooSlow.reason if ended.is_set() else type(error).__name__
+            raise ImageUnavailable(reason, final=isinstance(error, ValueError)) from None
+        if ended.is_set():  # what looked like the answer's end was ours
+            raise ImageUnavailable(_TooSlow.reason, final=False)
 
 
 def _save(session: HTTPSession, url: str, into: IO[bytes], max_bytes: int, deadline: float) -> None:
