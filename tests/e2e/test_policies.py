@@ -26,7 +26,7 @@ from local.template import of_type, translate
 from tests.e2e.client import Client, fetch
 from tests.e2e.receiver import Message, Receiver
 
-PATIENCE = 25  # seconds for what goes on behind the API
+PATIENCE = 45  # seconds for what goes on behind the API
 OWNER = "local"
 
 
