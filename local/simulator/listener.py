@@ -129,8 +129,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        body = self.rfile.read(int(headers.get("content-length", 0)))
-        self.close_connection |= not self.server.keep_alive
+        length = int(headers.get("content-length", 0))
+        body = self.rfile.read(length)
+        self.close_connection |= not self.server.keep_alive or len(body) < length
+        if len(body) < length:  # the client has left in the middle
+            return
         try:
             reply = self.server.app(Request(self.command, parts.path, parts.query, headers, body, self.connection))
         except Dropped as order:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import socket
 import time
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -254,6 +255,16 @@ def test_a_lost_submission_leaves_nothing(simulator: Simulator, receiver: Receiv
         submit(simulator, callback_url=receiver.url)
     assert not simulator.tasks
     assert not simulator.submissions[0].accepted
+
+
+def test_half_a_request_is_none(simulator: Simulator) -> None:
+    """Its client was killed while it sent."""
+    head = b"POST /flux/images HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\nContent-Length: 100\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", simulator.port), timeout=5) as connection:
+        connection.sendall(head + b'{"action": ')
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""
+    assert not simulator.submissions
 
 
 def test_an_answer_may_hang_until_the_client_gives_up(simulator: Simulator) -> None:
