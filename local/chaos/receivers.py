@@ -18,7 +18,7 @@ from local.chaos.journal import Journal
 from local.chaos.plan import Plan
 
 HANG = 20  # seconds; longer than fluxgate waits
-KILLED = 0.03  # of the deliveries, before they are answered
+KILLED = 0.04  # of the first deliveries, before they are answered
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,10 @@ class Receivers:
         with self._lock:
             nth = self._seen[webhook_id]
             self._seen[webhook_id] += 1
-        killed = self._dice.chance(KILLED, webhook_id.rpartition(".")[2], number, nth, "killed while delivering")
+        # The third failure would be followed by half an hour, which is a minute here.
+        killed = nth == 0 and self._dice.chance(
+            KILLED, webhook_id.rpartition(".")[2], number, nth, "killed while delivering"
+        )
         if killed:
             self._kill(number, "deliver_webhook", "function killed while delivering")
         plan = Plan(number, self._dice)

@@ -29,8 +29,8 @@ from local.template import Template
 TIME_SCALE = 30  # a minute passes in two seconds
 OUTAGE = 4.0  # seconds: two minutes
 BLINK = 0.4  # seconds
-UNDER_WAY = 110  # tasks at the same time, unless there is no progress for
-PATIENCE = 5  # seconds
+UNDER_WAY = 140  # tasks at the same time, unless there is no progress for
+PATIENCE = 3  # seconds
 BLINKS = 0.02  # of the tasks meet one
 NONSENSE = 0.03  # bad orders per task
 SENDERS = 12
