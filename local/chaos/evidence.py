@@ -44,6 +44,7 @@ class Observer:
         self._iterator = self._open_stream()
         self.changes: list[Change] = []
         self.items: dict[str, Item] = {}  # by task id, as they are now
+        self.events: list[dict[str, Any]] = []
 
     def follow(self) -> None:
         """Take what has come to the table's stream: cheaper than reading the table, and nothing is left out."""
@@ -86,8 +87,9 @@ class Observer:
         except s3.exceptions.NoSuchKey:
             return None
 
-    def events(self) -> list[dict[str, Any]]:
-        return [json.loads(body) for body in self._drain(self._events_url)]
+    def collect(self) -> None:
+        """Take the events that have come: often, for moto is slow with long queues."""
+        self.events += [json.loads(body) for body in self._drain(self._events_url)]
 
     def _open_stream(self) -> str:
         (arn,) = {source.source_arn for source in self._stack.deployment.event_sources if source.service == "dynamodb"}
@@ -110,10 +112,10 @@ class Observer:
     def _drain(self, url: str) -> list[str]:
         sqs = self._stack.client("sqs")
         found = []
-        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=600).get(
-            "Messages"
-        ):
+        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
             found += [str(message["Body"]) for message in messages]
+            for message in messages:
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return found
 
 

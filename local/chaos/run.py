@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -106,7 +106,11 @@ class Chaos:
         started = time.monotonic()
         self._chooser.active = True
         with ThreadPoolExecutor(SENDERS, thread_name_prefix="client") as threads:
-            list(threads.map(self._send, self.plans.values()))
+            sending = [threads.submit(self._send, plan) for plan in self.plans.values()]
+            while wait(sending, timeout=LOOK_EVERY).not_done:
+                self.observer.collect()
+        for sent in sending:
+            sent.result()
         print(f"{time.monotonic() - started:5.0f} s  all sent", flush=True)
         time.sleep(2 + self._settings.tasks / 40)
         self._chooser.active = self.provider.active = False
@@ -144,6 +148,7 @@ class Chaos:
             time.sleep(LOOK_EVERY)
             self._moment, self._waiting = datetime.now(UTC), self.observer.waiting()
             self.observer.follow()
+            self.observer.collect()
             idle = self.provider.idle and not self._waiting
             left = sum(map(self._is_open, self.observer.items.values()))
             quiet = quiet + 1 if idle and not left else 0
@@ -160,7 +165,7 @@ class Chaos:
         return not told and (delivery.get("outcome"), delivery.get("state")) != (item["status"], "delivered")
 
     def _look(self) -> Evidence:
-        events = self.observer.events()
+        self.observer.collect()
         items = dict(self.observer.items)
         keys = [image["key"] for item in items.values() for image in item.get("images", []) if "key" in image]
         return Evidence(
@@ -176,7 +181,7 @@ class Chaos:
             moment=self._moment,
             dead_letters=self.observer.dead_letters(),
             set_aside=self.observer.set_aside(),
-            events=events,
+            events=self.observer.events,
             listing=self._settings.listing,
         )
 
