@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"tasks"},
     {"store"},
     {"providers", "images", "schemas", "webhooks"},
-    {"intake", "submissions", "announcements"},
+    {"intake", "submissions", "announcements", "waiting"},
     {"workflows", "events"},
     {"api", "wiring"},
 ]
