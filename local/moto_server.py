@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 def _table_arn(request: Any) -> str:
     body = json.loads(request.raw_body)
-    table = body.get("TableName")
+    table = body.get("TableName") or next(iter(body.get("RequestItems", ())), None)  # of a batch: of one table
     if table is None:
         return "*"
     arn = table if table.startswith("arn:") else f"arn:aws:dynamodb:{request.region}:{ACCOUNT}:table/{table}"

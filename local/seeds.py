@@ -7,15 +7,20 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fluxgate.dynamodb import Table
+from fluxgate.intake import request_hash
+from fluxgate.schemas import GenerateRequest
 from fluxgate.store import TaskStore
-from fluxgate.tasks import Image, Status, Task, token_hash
+from fluxgate.tasks import Image, Status, Task, task_id_for, token_hash
 
 if TYPE_CHECKING:
     from local.simulator import Simulator
     from local.stack import Stack
 
 TOKEN = "the-token-of-the-seeded-attempt"  # in the path of the callback events
-SUBMITTED, GENERATED, SUCCEEDED, QUEUED, TOLD = (f"00000000-0000-4000-8000-{n:012}" for n in (1, 2, 3, 4, 5))
+SUBMITTED, GENERATED, SUCCEEDED, QUEUED, TOLD, REMOVED = (
+    f"00000000-0000-4000-8000-{n:012}" for n in (1, 2, 3, 4, 5, 6)
+)
+KEY = "a-key-that-was-used"  # for a request that has succeeded
 
 PICTURE = "sample.png"
 PROMPT = "A red fox in deep snow, golden hour, photorealistic"
@@ -41,10 +46,16 @@ def seed(stack: Stack, simulator: Simulator, owner: str) -> None:
         _task(GENERATED, owner, Status.GENERATED, "p-2", found),
         _task(SUCCEEDED, owner, Status.SUCCEEDED, "p-3", archived),
         _task(QUEUED, owner, Status.QUEUED, None),
+        replace(
+            _task(task_id_for(owner, KEY), owner, Status.SUCCEEDED, "p-6", archived),
+            request_hash=request_hash(GenerateRequest(prompt=PROMPT, size=SIZE)),
+        ),
+        _task(REMOVED, owner, Status.FAILED, "p-7", archived),
         replace(_task(TOLD, owner, Status.SUCCEEDED, "p-5", archived), callback_url=f"{simulator.public_url}/hook"),
     ):
         dynamodb.delete_item(TableName=table, Key={"task_id": {"S": task.task_id}})
         store.create(task)
+    TaskStore(Table(dynamodb, table), clock=lambda: overdue).begin_removal(REMOVED, owner)  # and was interrupted
 
 
 def _task(task_id: str, owner: str, status: Status, provider_task_id: str | None, *images: Image) -> Task:

@@ -1,4 +1,4 @@
-"""GET /v1/tasks, /v1/tasks/{task_id} and /v1/models: what an owner may see."""
+"""GET /v1/tasks, /v1/tasks/{task_id} and /v1/models, POST /v1/tasks/batch: what an owner may see."""
 
 from typing import Annotated, Any
 
@@ -7,7 +7,7 @@ from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from fluxgate import api, wiring
-from fluxgate.schemas import ModelList, PublicStatus, TaskPage, TaskView, WebhookSecret
+from fluxgate.schemas import BatchRequest, ModelList, PublicStatus, TaskBatch, TaskPage, TaskView, WebhookSecret
 from fluxgate.telemetry import entrypoint
 from fluxgate.workflows import read_tasks
 
@@ -27,6 +27,13 @@ def list_tasks(
         cursor=cursor,
         tasks=wiring.tasks(),
         images=wiring.images(),
+    )
+
+
+@app.post("/v1/tasks/batch")
+def read_batch(request: BatchRequest) -> TaskBatch:
+    return read_tasks.read_tasks(
+        request.task_ids, owner=api.owner(app, wiring.owners()), tasks=wiring.tasks(), images=wiring.images()
     )
 
 

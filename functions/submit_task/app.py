@@ -1,4 +1,4 @@
-"""POST /v1/images/generations and /v1/images/edits: accept a request and hand it to the provider."""
+"""POST /v1/images/generations and /v1/images/edits: accept a request, hand it to the provider, wait if asked to."""
 
 from typing import Annotated, Any
 
@@ -8,29 +8,33 @@ from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from fluxgate import api, wiring
-from fluxgate.schemas import EditRequest, GenerateRequest, IdempotencyKey, TaskView
+from fluxgate.schemas import EditRequest, GenerateRequest, IdempotencyKey, SettledTaskView, TaskView
 from fluxgate.telemetry import entrypoint
+from fluxgate.waiting import Wait
 from fluxgate.workflows.submit_task import submit_task
 
 Key = Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key")]
+Prefer = Annotated[str, Header()]
+Answer = Response[SettledTaskView | TaskView]
 
 app = api.rest()
 
 
 @app.post("/v1/images/generations")
-def generate(request: GenerateRequest, key: Key = None) -> Response[TaskView]:
-    return _submit(request, key)
+def generate(request: GenerateRequest, key: Key = None, prefer: Prefer = "") -> Answer:
+    return _submit(request, key, prefer)
 
 
 @app.post("/v1/images/edits")
-def edit(request: EditRequest, key: Key = None) -> Response[TaskView]:
-    return _submit(request, key)
+def edit(request: EditRequest, key: Key = None, prefer: Prefer = "") -> Answer:
+    return _submit(request, key, prefer)
 
 
-def _submit(request: GenerateRequest | EditRequest, key: str | None) -> Response[TaskView]:
+def _submit(request: GenerateRequest | EditRequest, key: str | None, prefer: str) -> Answer:
+    wait = Wait.preferred(prefer)
     owner = api.owner(app, wiring.owners())
     task, replayed = submit_task(request, owner=owner, key=key, intake=wiring.intake(), submitter=wiring.submitter())
-    return api.accepted(TaskView.of(task), f"../tasks/{task.task_id}", replayed=replayed)
+    return api.submitted(wait.for_outcome(task, wiring.tasks()), wait.seconds, replayed=replayed, images=wiring.images)
 
 
 @entrypoint(correlation_paths.API_GATEWAY_REST)

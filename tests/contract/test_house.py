@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"tasks"},
     {"store"},
     {"providers", "images", "schemas", "webhooks"},
-    {"intake", "submissions", "announcements", "waiting"},
+    {"intake", "submissions", "announcements", "removals", "waiting"},
     {"workflows", "events"},
     {"api", "wiring"},
 ]

@@ -14,8 +14,8 @@ from standardwebhooks.webhooks import Webhook
 from fluxgate.errors import CredentialsUnavailable
 from fluxgate.tasks import Image, Status, Task
 from fluxgate.webhooks import SigningKeys
-from local.seeds import SUCCEEDED
-from tests.harness import OWNER, Answer, Event, Functions, event
+from local.seeds import SUBMITTED, SUCCEEDED
+from tests.harness import OWNER, Answer, Event, Functions, event, with_body
 
 TASK = event("read_tasks.good_task")
 LIST = event("read_tasks.good_list")
@@ -207,3 +207,62 @@ def test_without_a_signing_key_there_is_no_secret(
         signing_key(current="", previous="one")
     answer = functions.http("read_tasks", SECRET)
     assert (answer.status, answer.body["code"]) == (503, "credentials_unavailable")
+
+
+def test_many_tasks_in_one_request(functions: Functions) -> None:
+    functions.seed()
+    answer = functions.http("read_tasks", event("read_tasks.good_batch"))
+    assert answer.status == 200
+    assert [task["task_id"] for task in answer.body["tasks"]] == [SUCCEEDED, SUBMITTED]
+    assert answer.body["tasks"][0]["images"][0]["archived"] is True
+    assert answer.body["missing"] == ["00000000-0000-4000-8000-000000000009"]
+    assert functions.calls == ["dynamodb:BatchGetItem"]
+
+
+def batch(*task_ids: Any) -> Event:
+    return with_body(event("read_tasks.good_batch"), {"task_ids": list(task_ids)})
+
+
+def test_a_batch_shows_only_ones_own(functions: Functions) -> None:
+    functions.seed()
+    table = functions.stack.deployment.resources["TasksTable"]
+    functions.stack.client("dynamodb").update_item(
+        TableName=table,
+        Key={"task_id": {"S": SUCCEEDED}},
+        AttributeUpdates={"owner": {"Action": "PUT", "Value": {"S": "somebody-else"}}},
+    )
+    answer = functions.http("read_tasks", batch(SUCCEEDED, SUBMITTED, SUBMITTED))
+    assert [task["task_id"] for task in answer.body["tasks"]] == [SUBMITTED]
+    assert answer.body["missing"] == [SUCCEEDED]
+
+
+TOO_MUCH = {
+    "none": ((), "task_ids"),
+    "too many": (("x",) * 51, "task_ids"),
+    "an empty one": (("",), "task_ids.0"),
+    "a number": ((7,), "task_ids.0"),
+    "a long one": (("x" * 65,), "task_ids.0"),
+}
+
+
+@pytest.mark.parametrize(("task_ids", "field"), TOO_MUCH.values(), ids=TOO_MUCH)
+def test_a_batch_has_its_limits(functions: Functions, task_ids: Any, field: str) -> None:
+    answer = functions.http("read_tasks", batch(*task_ids))
+    assert (answer.status, list(answer.faults)) == (422, [field])
+    assert functions.calls == []
+
+
+def test_what_a_throttled_table_leaves_out_is_asked_for_again(functions: Functions) -> None:
+    functions.seed()
+    table = functions.stack.deployment.resources["TasksTable"]
+    nothing = {
+        "Responses": {table: []},
+        "UnprocessedKeys": {table: {"Keys": [{"task_id": {"S": SUCCEEDED}}], "ConsistentRead": True}},
+        "ResponseMetadata": {},
+    }
+    response = type("Response", (), {"status_code": 200, "headers": {}, "content": b""})()
+    functions.before_call = lambda **_: (response, nothing) if len(functions.calls) == 1 else None
+    answer = functions.http("read_tasks", batch(SUCCEEDED))
+    assert [task["task_id"] for task in answer.body["tasks"]] == [SUCCEEDED]
+    functions.before_call = lambda **_: (response, nothing)
+    assert functions.http("read_tasks", batch(SUCCEEDED)).body["code"] == "storage_unavailable"

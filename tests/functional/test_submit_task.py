@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -22,6 +22,7 @@ from fluxgate.providers import Accepted
 from fluxgate.providers.acedata import AceData
 from fluxgate.schemas import GenerateRequest
 from fluxgate.tasks import Image, Status, Task, token_hash
+from fluxgate.waiting import Wait
 from local.simulator import Answer, Behaviour, Form, Refusal, Simulator
 from tests.harness import Event, Functions, Queue, event, with_body
 
@@ -420,3 +421,105 @@ def test_every_size_of_the_users_models_reaches_the_provider_with_exactly_the_ve
         fields = {"action": "generate", "prompt": "a fox", "model": model, "count": 1}
         url = {"callback_url": "https://callbacks.fluxgate.dev/1"}
         assert [it.body for it in simulator.submissions] == [{**fields, "size": size, **url} for size in sizes]
+
+
+# ---------------------------------------------------------------- Prefer: wait
+
+
+WAITED = event("submit_task.good_waited")
+
+
+def waiting(prefer: str, **body: Any) -> Event:
+    return with_body(GENERATE, {"prompt": "a fox", **body}, Prefer=prefer)
+
+
+def settle(functions: Functions, status: Status, **facts: Any) -> Callable[..., None]:
+    """Before the first look, the task comes to its outcome."""
+    settled: list[Task] = []
+
+    def happen(model: Any, params: Any, **_: Any) -> None:
+        if model.name == "GetItem" and not settled:
+            task_id = json.loads(params["body"])["Key"]["task_id"]["S"]
+            settled.append(functions.tasks.advance(task_id, Status.GENERATED))
+            if status is Status.SUCCEEDED:
+                settled.append(functions.tasks.advance(task_id, status, **facts))
+
+    return happen
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fluxgate.waiting.LOOK_EVERY", 0.01)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_client_that_waits_gets_the_images(functions: Functions) -> None:
+    image = Image(source_url="https://cdn/1.png", key="local/x/0.png", content_type="image/png", bytes=1, seed=7)
+    functions.before_call = settle(functions, Status.SUCCEEDED, images=(image,))
+    answer = functions.http("submit_task", waiting("wait=10"))
+    assert answer.status == 200
+    assert answer.headers["preference-applied"] == "wait=10"
+    assert answer.headers["location"] == f"../tasks/{answer.body['task_id']}"
+    assert answer.body["status"] == "succeeded"
+    (shown,) = answer.body["images"]
+    assert "X-Amz-Signature" in shown["url"]
+    assert answer.body["data"] == [{"url": shown["url"]}]
+    created = datetime.fromisoformat(answer.body["created_at"])
+    assert answer.body["created"] == int(created.timestamp())
+    assert "secretsmanager:GetSecretValue" in functions.calls
+    assert functions.calls.count("dynamodb:GetItem") == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_wait_that_is_over_answers_with_the_task(functions: Functions) -> None:
+    answer = functions.http("submit_task", waiting("respond-async, wait=1"))
+    assert (answer.status, answer.body["status"]) == (202, "processing")
+    assert answer.headers["preference-applied"] == "wait=1"
+    assert "data" not in answer.body
+
+
+def test_a_refusal_is_an_outcome(functions: Functions) -> None:
+    functions.simulator.behave(Behaviour(refusal=Refusal.of("forbidden")))
+    answer = functions.http("submit_task", waiting("wait=10"))
+    assert (answer.status, answer.body["status"], answer.body["data"]) == (200, "failed", [])
+    assert answer.body["error"]["code"] == "forbidden"
+    assert "dynamodb:GetItem" not in functions.calls
+
+
+def test_a_replay_of_a_settled_request_answers_at_once(functions: Functions) -> None:
+    functions.seed()
+    answer = functions.http("submit_task", WAITED)
+    assert (answer.status, answer.headers["idempotent-replayed"]) == (200, "true")
+    assert answer.body["status"] == "succeeded"
+    assert answer.body["images"][0]["archived"] is True
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_table_that_fails_while_waiting_is_no_error(functions: Functions) -> None:
+    response = type("Response", (), {"status_code": 500, "headers": {}, "content": b""})()
+    error = {"Error": {"Code": "InternalServerError", "Message": "no"}, "ResponseMetadata": {}}
+    functions.before_call = lambda model, **_: (response, error) if model.name == "GetItem" else None
+    answer = functions.http("submit_task", waiting("wait=1"))
+    assert (answer.status, answer.body["status"]) == (202, "processing")
+
+
+PREFERENCES = {
+    "wait=5": 5, "respond-async, wait=5": 5, "wait=5, respond-async": 5, "WAIT = 5": 5, 'wait="5"': 5, "wait=5; x=y": 5,
+    "wait=99": 25, "wait=0": 0,
+    "": None, "wait": None, "wait=": None, "wait=soon": None, "wait=-1": None, "await=5": None, "respond-async": None,
+    "wait=1.5": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("header", PREFERENCES)
+def test_a_preference_is_read_as_the_standard_says(header: str) -> None:
+    assert Wait.preferred(header).seconds == PREFERENCES[header]
+
+
+def test_n_is_another_word_for_count(functions: Functions) -> None:
+    assert functions.http("submit_task", with_body(GENERATE, {"prompt": "a fox", "n": 3})).body["count"] == 3
+    assert functions.simulator.submissions[-1].body["count"] == 3
+    wrong = functions.http("submit_task", with_body(GENERATE, {"prompt": "a fox", "n": 9}))
+    assert wrong.faults.keys() == {"n"}
+    both = functions.http("submit_task", with_body(GENERATE, {"prompt": "a fox", "n": 2, "count": 3}))
+    assert both.faults.keys() == {"n"}

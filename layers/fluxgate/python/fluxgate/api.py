@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import (
     APIGatewayHttpResolver,
@@ -19,9 +20,13 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
 )
 
 from fluxgate import errors
-from fluxgate.schemas import TaskView
+from fluxgate.schemas import SettledTaskView, TaskView
 from fluxgate.settings import OwnerSettings
+from fluxgate.tasks import OUTCOMES, Task
 from fluxgate.telemetry import logger
+
+if TYPE_CHECKING:
+    from fluxgate.images import ImageStore
 
 Resolver = APIGatewayRestResolver | APIGatewayHttpResolver
 
@@ -53,6 +58,12 @@ TABLE: dict[type[Exception], tuple[HTTPStatus, str, str]] = {
     ),
     errors.NotAuthenticated: (HTTPStatus.FORBIDDEN, "no_api_key", "The request carries no API key."),
     errors.TaskNotFound: (HTTPStatus.NOT_FOUND, "task_not_found", "There is no such task."),
+    errors.TaskDeleted: (HTTPStatus.CONFLICT, "task_deleted", errors.TaskDeleted.MESSAGE),
+    errors.TaskInFlight: (
+        HTTPStatus.CONFLICT,
+        "task_in_flight",
+        "The task is at the provider. It can be deleted when it has its outcome.",
+    ),
     errors.CallbackRefused: (HTTPStatus.NOT_FOUND, "callback_not_found", "There is nothing to call back here."),
     errors.StorageUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "storage_unavailable", "Try again later."),
     errors.QueueUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "queue_unavailable", "Try again later."),
@@ -93,10 +104,27 @@ def owner(app: APIGatewayRestResolver, known: OwnerSettings) -> str:
     raise errors.NotAuthenticated
 
 
-def accepted(view: TaskView, location: str, *, replayed: bool = False) -> Response[TaskView]:
+def submitted(
+    task: Task, waited: int | None, *, replayed: bool, images: Callable[[], ImageStore]
+) -> Response[SettledTaskView | TaskView]:
+    """202 with the task; 200 with its images where the client has `waited` and there is an outcome."""
+    is_over = waited is not None and task.status in OUTCOMES
+    headers = {"Location": f"../tasks/{task.task_id}"}
+    if replayed:
+        headers["Idempotent-Replayed"] = "true"
+    if waited is not None:
+        headers["Preference-Applied"] = f"wait={waited}"
+    return Response(
+        HTTPStatus.OK if is_over else HTTPStatus.ACCEPTED,
+        content_type="application/json",
+        body=SettledTaskView.of(task, images().url) if is_over else TaskView.of(task),
+        headers=headers,
+    )
+
+
+def accepted(view: TaskView, location: str) -> Response[TaskView]:
     """202 with the task. The location is relative, for the API lives under its stage."""
-    headers = {"Location": location, **({"Idempotent-Replayed": "true"} if replayed else {})}
-    return Response(HTTPStatus.ACCEPTED, content_type="application/json", body=view, headers=headers)
+    return Response(HTTPStatus.ACCEPTED, content_type="application/json", body=view, headers={"Location": location})
 
 
 def callback_body(app: APIGatewayHttpResolver) -> bytes:

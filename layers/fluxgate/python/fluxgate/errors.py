@@ -8,7 +8,9 @@ FluxgateError
 ├── NothingToDeliver          the task has no outcome yet, or no callback_url
 ├── IdempotencyMismatch       the idempotency key was used for another request
 ├── NotAuthenticated          no API key, so no owner
-├── TaskNotFound              unknown, or another owner's
+├── TaskNotFound              unknown, deleted, or another owner's
+├── TaskDeleted               the idempotency key belongs to a task that was deleted
+├── TaskInFlight              the task cannot be deleted now
 ├── CallbackRefused           unknown task or wrong token: told apart only in the log
 ├── MoveRefused               the task's state does not allow the move
 ├── StorageUnavailable        the table or the bucket did not answer, or throttled
@@ -71,7 +73,17 @@ class NotAuthenticated(FluxgateError):
 
 
 class TaskNotFound(FluxgateError):
-    """There is no such task for this owner."""
+    """There is no such task for this owner, or no longer."""
+
+
+class TaskDeleted(FluxgateError):
+    """The idempotency key was used for a task that has been deleted since: it does not buy again."""
+
+    MESSAGE = "The task of this key was deleted. Use a new key."
+
+
+class TaskInFlight(FluxgateError):
+    """The task is, or may be, at the provider: it can be deleted when it has its outcome."""
 
 
 class CallbackRefused(FluxgateError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 
@@ -46,6 +47,14 @@ class ImageStore:
             except (ClientError, BotoCoreError) as error:
                 raise StorageUnavailable(type(error).__name__) from error
         return replace(image, key=key, content_type=content_type, width=width, height=height, bytes=size)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Raises StorageUnavailable where one of them may still be there."""
+        try:
+            for key in keys:
+                self._s3.delete_object(Bucket=self._bucket, Key=key)
+        except (ClientError, BotoCoreError) as error:
+            raise StorageUnavailable(type(error).__name__) from error
 
     def url(self, key: str) -> str:
         """A presigned URL, good for URL_SECONDS at most: it ends with the credentials that signed it."""

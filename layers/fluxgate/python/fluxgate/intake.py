@@ -56,14 +56,14 @@ class Intake:
             callback_tokens=frozenset({token_hash(attempt.token)} if submitting else ()),
             attempts=1 if submitting else 0,
             attempted_at=now if submitting else None,
-            request_hash=_hash(request),
+            request_hash=request_hash(request),
             created_at=now,
             updated_at=now,
             expires_at=now + self.retention,
         )
 
 
-def _hash(request: Request) -> str:
+def request_hash(request: Request) -> str:
     """The same for requests that mean the same: defaults are filled in, fields are in order."""
     content = {"action": request.action, **request.model_dump()}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

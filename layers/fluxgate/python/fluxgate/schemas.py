@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
@@ -33,6 +34,7 @@ from fluxgate.tasks import Delivery, DeliveryState, Image, Status, Task, TaskErr
 MAX_PROMPT = 4000
 MAX_URL = 2048
 MAX_METADATA = 16
+MAX_BATCH = 50
 
 
 def _refuse(code: str, message: str) -> PydanticCustomError:
@@ -118,7 +120,9 @@ class GenerateRequest(ImageRequest):
     """`POST /v1/images/generations`"""
 
     model: ModelName = Field(default=DEFAULT_MODEL["generate"], validate_default=True)
-    count: Annotated[int, Field(strict=True, ge=1, le=MAX_COUNT)] = 1
+    count: Annotated[int, Field(strict=True, ge=1, le=MAX_COUNT)] = Field(
+        default=1, validation_alias=AliasChoices("count", "n"), description="Or `n`, as OpenAI's clients call it"
+    )
 
     @property
     def action(self) -> Action:
@@ -134,6 +138,16 @@ class EditRequest(ImageRequest):
     @property
     def action(self) -> Action:
         return "edit"
+
+
+class BatchRequest(BaseModel):
+    """`POST /v1/tasks/batch`"""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    task_ids: list[Annotated[str, StringConstraints(min_length=1, max_length=64)]] = Field(
+        min_length=1, max_length=MAX_BATCH
+    )
 
 
 class PublicStatus(StrEnum):
@@ -249,9 +263,31 @@ class TaskView(BaseModel):
         )
 
 
+class ImageUrl(BaseModel):
+    url: str
+
+
+class SettledTaskView(TaskView):
+    """A task that was waited for. What OpenAI's clients look for is there too."""
+
+    created: int = Field(description="created_at in seconds since 1970")
+    data: list[ImageUrl] = Field(description="The images' URLs once more")
+
+    @classmethod
+    def of(cls, task: Task, presign: Callable[[str], str] | None = None) -> Self:
+        view = TaskView.of(task, presign)
+        data = [ImageUrl(url=image.url) for image in view.images]
+        return cls(**dict(view), created=int(task.created_at.timestamp()), data=data)
+
+
 class TaskPage(BaseModel):
     tasks: list[TaskView]
     cursor: str | None = Field(description="For the next page; null on the last")
+
+
+class TaskBatch(BaseModel):
+    tasks: list[TaskView] = Field(description="In the order of the request")
+    missing: list[str] = Field(description="Ids that are no tasks of yours")
 
 
 class ModelView(BaseModel):

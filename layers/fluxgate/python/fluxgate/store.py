@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from boto3.dynamodb.conditions import Key
 
 from fluxgate.dynamodb import Attr, ConditionBase, ConditionFailed, Item, Table
-from fluxgate.errors import CallbackRefused, MoveRefused, TaskNotFound
-from fluxgate.tasks import REACHED_FROM, Attempt, Status, Task, due_at, due_in, plain, timestamp, token_hash
+from fluxgate.errors import CallbackRefused, MoveRefused, TaskDeleted, TaskInFlight, TaskNotFound
+from fluxgate.tasks import (
+    REACHED_FROM,
+    REMOVABLE,
+    REMOVED_WITHIN,
+    Attempt,
+    Gone,
+    Removal,
+    Status,
+    Task,
+    due_at,
+    due_in,
+    plain,
+    scaled,
+    timestamp,
+    token_hash,
+)
 from fluxgate.telemetry import count, logger
 
 DUE_SHARDS = 10
@@ -20,6 +36,9 @@ DUE_SHARDS = 10
 # A list under a filter reads at most MAX_PAGES times FILTERED_PAGE tasks for one answer.
 FILTERED_PAGE = 100
 MAX_PAGES = 10
+
+# What a task keeps while it is deleted. Without created_at it is in no list.
+KEPT = {"task_id", "owner", "expires_at", "images", "updated_at", "status", "due_at"}
 
 
 class TaskStore:
@@ -36,13 +55,15 @@ class TaskStore:
         """Store a new task. Condition: its id is not taken, or taken by this very attempt (an SDK repeats a write whose
         answer was lost).
 
-        Raises MoveRefused with the stored task where another attempt took the id.
+        Raises MoveRefused with the stored task where another attempt took the id, and TaskDeleted.
         """
         try:
             self._table.put(
                 task.to_item() | _due(task.task_id, due_in(task.status, task.created_at)), Attr("task_id").not_exists()
             )
         except ConditionFailed as refused:
+            if _is_gone(refused.item):
+                raise TaskDeleted from None
             stored = Task.from_item(refused.item)
             if stored.attempt_id != task.attempt_id:
                 raise MoveRefused(stored, task.status) from None
@@ -113,8 +134,8 @@ class TaskStore:
         due = _due(task.task_id, moment or due_at(task, self._clock()))
         return self._update(task.task_id, due, Attr("status").eq(task.status), task.status)
 
-    def due(self, shard: int, limit: int) -> list[Task]:
-        """Tasks of one shard of the index that are due, the longest waiting first, less those that cannot be read."""
+    def due(self, shard: int, limit: int) -> list[Task | Removal]:
+        """What is due in one shard of the index, the longest waiting first, less what cannot be read."""
         where = Key("due_shard").eq(shard) & Key("due_at").lte(timestamp(self._clock()))
         items, _ = self._table.query("due", where, None, limit, None, ascending=True)
         return [task for item in items if (task := _read(item))]
@@ -129,9 +150,45 @@ class TaskStore:
     def get(self, task_id: str, owner: str | None = None) -> Task:
         """Raises TaskNotFound also where the task is another owner's; None stands for fluxgate itself."""
         item = self._table.get({"task_id": task_id})
-        if item is None or owner not in {None, item["owner"]}:
+        if item is None or _is_gone(item) or owner not in {None, item["owner"]}:
             raise TaskNotFound
         return Task.from_item(item)
+
+    def get_many(self, task_ids: Collection[str], owner: str) -> list[Task]:
+        """Those of up to 100 tasks that are this owner's, in the order of `task_ids`."""
+        wanted = dict.fromkeys(task_ids)
+        items = {item["task_id"]: item for item in self._table.get_many([{"task_id": task_id} for task_id in wanted])}
+        found = (items[task_id] for task_id in wanted if task_id in items)
+        return [Task.from_item(item) for item in found if not _is_gone(item) and item["owner"] == owner]
+
+    def begin_removal(self, task_id: str, owner: str) -> Removal:
+        """Take everything away from a task but what its images are called and what keeps its id used. It is in no list
+        any more, no callback and no claim reaches it, and it is due until its images are gone.
+
+        Conditions: it is this owner's, and in a state of REMOVABLE. Raises TaskNotFound or TaskInFlight. One that is
+        being deleted already is gone on with.
+        """
+        now = self._clock()
+        condition = Attr("owner").eq(owner) & Attr("status").is_in(sorted(REMOVABLE))
+        content = dict.fromkeys({field.name for field in fields(Task)} - KEPT)
+        due = _due(task_id, now + scaled(REMOVED_WITHIN))
+        changes = {**content, "status": Gone.DELETING, "updated_at": now, **due}
+        values = {name: plain(value) for name, value in changes.items()}
+        try:
+            return Removal.from_item(self._table.update({"task_id": task_id}, values, condition))
+        except ConditionFailed as refused:
+            item = refused.item
+        if not item or item["owner"] != owner or item["status"] == Gone.DELETED:
+            raise TaskNotFound
+        if item["status"] == Gone.DELETING:
+            return Removal.from_item(item)
+        raise TaskInFlight
+
+    def end_removal(self, removal: Removal) -> None:
+        """Leave a tombstone. Condition: it is being deleted; one that is there already is as good."""
+        changes = {"status": Gone.DELETED.value, "images": None, **_due(removal.task_id, None)}
+        with suppress(ConditionFailed):
+            self._table.update({"task_id": removal.task_id}, changes, Attr("status").eq(Gone.DELETING.value))
 
     def list(
         self, owner: str, statuses: Collection[Status] | None, limit: int, after: Item | None
@@ -169,10 +226,14 @@ class TaskStore:
             raise _refusal(refused.item, to, token) from None
 
 
-def _read(item: Item) -> Task | None:
-    """None for what is no task, which is told and hinders no other."""
+def _is_gone(item: Item) -> bool:
+    return item["status"] in set(Gone)
+
+
+def _read(item: Item) -> Task | Removal | None:
+    """None for what is neither, which is told and hinders no other."""
     try:
-        return Task.from_item(item)
+        return Removal.from_item(item) if _is_gone(item) else Task.from_item(item)
     except (KeyError, TypeError, ValueError, ArithmeticError):
         logger.exception("Task cannot be read", extra={"task_id": item["task_id"]})
         count("TaskUnreadable")
@@ -180,7 +241,7 @@ def _read(item: Item) -> Task | None:
 
 
 def _refusal(item: Item, to: Status, token: str | None) -> CallbackRefused | TaskNotFound | MoveRefused:
-    if not item:
+    if not item or _is_gone(item):
         return TaskNotFound() if token is None else CallbackRefused("unknown task")
     task = Task.from_item(item)
     if token is not None and token_hash(token) not in task.callback_tokens:

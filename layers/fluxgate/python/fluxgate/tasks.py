@@ -39,6 +39,16 @@ REACHED_FROM: dict[Status, frozenset[Status]] = {
 
 OUTCOMES = frozenset({Status.SUCCEEDED, Status.FAILED, Status.EXPIRED})
 
+
+class Gone(StrEnum):
+    """What stands in the place of a status once a task's owner has deleted it: it is a task no more."""
+
+    DELETING = "deleting"  # its content is gone, its images are yet to go
+    DELETED = "deleted"  # a tombstone: it keeps the idempotency key used, and nothing else
+
+
+REMOVABLE = OUTCOMES | {Status.QUEUED}  # the others are, or may be, under way
+
 # How long after arriving in an open state the reconciler looks at the task, unless something has happened to it.
 DUE_AFTER: dict[Status, timedelta] = {
     Status.QUEUED: timedelta(minutes=1),  # beyond its message's delay, which the writer adds
@@ -47,6 +57,7 @@ DUE_AFTER: dict[Status, timedelta] = {
     Status.GENERATED: timedelta(minutes=10),  # beyond the archive queue's own attempts; then ever more rarely
 }
 ANNOUNCED_WITHIN = timedelta(minutes=1)
+REMOVED_WITHIN = timedelta(minutes=1)
 DELIVERED_WITHIN = timedelta(minutes=2)  # the first webhook; later ones have their own times
 ASKED_AGAIN_AFTER = timedelta(minutes=10)  # about an expired task; each time as long again as it has been expired
 
@@ -173,6 +184,25 @@ class Task:
         return {f.name: plain(getattr(self, f.name)) for f in fields(self)} | {
             "expires_at": int(self.expires_at.timestamp()),  # epoch seconds: what DynamoDB's TTL reads
         }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Removal:
+    """What is left of a task that is being deleted."""
+
+    task_id: str
+    keys: tuple[str, ...]
+    """Of its images, which may still lie in the bucket."""
+    due_at: datetime | None
+
+    @classmethod
+    def from_item(cls, item: Mapping[str, Any]) -> Self:
+        keys = (image.get("key") for image in item.get("images", ()))
+        return cls(
+            task_id=item["task_id"],
+            keys=tuple(key for key in keys if key),
+            due_at=datetime.fromisoformat(item["due_at"]) if "due_at" in item else None,
+        )
 
 
 _MOMENTS = {"created_at", "updated_at", "attempted_at", "generated_at", "due_at"}

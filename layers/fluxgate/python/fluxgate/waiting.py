@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Self
 
 from fluxgate.errors import StorageUnavailable, TaskNotFound
 from fluxgate.store import TaskStore
 from fluxgate.tasks import OUTCOMES, Task
 from fluxgate.telemetry import logger
 
-LONGEST_WAIT = 25.0  # seconds; the gateway ends after 29
+LONGEST_WAIT = 25  # seconds; the gateway ends after 29
 LOOK_EVERY = 0.5  # seconds
+
+_PREFERENCE = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Wait:
+    """So many seconds from now; None: the client did not ask for it."""
+
+    seconds: int | None
+    _began: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def preferred(cls, header: str) -> Self:
+        """By a `Prefer` header (RFC 7240), LONGEST_WAIT at most. What is no preference is passed over."""
+        found = _PREFERENCE.search(header)
+        return cls(min(int(found[1]), LONGEST_WAIT) if found else None)
+
+    def for_outcome(self, task: Task, tasks: TaskStore) -> Task:
+        return wait_for_outcome(task, self._began + (self.seconds or 0), tasks)
 
 
 def wait_for_outcome(

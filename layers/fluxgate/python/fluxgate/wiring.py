@@ -180,6 +180,7 @@ def reconciler(has_time: Callable[[], bool]) -> Reconciler:
         archive=archive_queue(),
         webhooks=webhook_queue(),
         bus=event_bus(),
+        images=images,
         submission_max_age=timedelta(seconds=submission.submission_max_age_seconds),
         result_max_age=timedelta(seconds=result.result_max_age_seconds),
         has_time=has_time,

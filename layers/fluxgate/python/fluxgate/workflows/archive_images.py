@@ -29,6 +29,7 @@ def archive_images(
     did not take is never given up.
     """
     about_task(job.task_id)
+    kept: dict[str, Any] = {}
     try:
         wanted = job.images if attempt == 1 else _note(job, attempt, {}, tasks).images
         kept, faults = _archive(job, wanted, images)
@@ -42,8 +43,12 @@ def archive_images(
                 logger.warning("Archiving postponed", extra={"missing": len(missing)})
                 return
         task = tasks.advance(job.task_id, Status.SUCCEEDED, **kept)
-    except (MoveRefused, TaskNotFound) as refused:  # a repeated message: the work is done; or the task is gone
+    except MoveRefused as refused:  # a repeated message: the work is done
         logger.info("Archive has nothing to do", extra={"reason": str(refused)})
+        return
+    except TaskNotFound:  # deleted meanwhile, as its images have to be
+        images.delete([image.key for image in kept.values()])
+        logger.info("Archive of a task that is gone")
         return
     count("TaskSucceeded")
     milliseconds("CallbackToArchived", (task.updated_at - job.generated_at).total_seconds() * 1000)

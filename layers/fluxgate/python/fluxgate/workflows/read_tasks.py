@@ -6,12 +6,22 @@ import base64
 import binascii
 import hashlib
 import json
+from collections.abc import Sequence
 
 from fluxgate.catalogue import MAX_COUNT, MODELS
 from fluxgate.dynamodb import Item
 from fluxgate.errors import InvalidRequest
 from fluxgate.images import ImageStore
-from fluxgate.schemas import MAX_PROMPT, ModelList, ModelView, PublicStatus, TaskPage, TaskView, WebhookSecret
+from fluxgate.schemas import (
+    MAX_PROMPT,
+    ModelList,
+    ModelView,
+    PublicStatus,
+    TaskBatch,
+    TaskPage,
+    TaskView,
+    WebhookSecret,
+)
 from fluxgate.store import TaskStore
 from fluxgate.telemetry import about_task
 from fluxgate.webhooks import SigningKeys
@@ -30,6 +40,13 @@ def list_tasks(
     after = _position(cursor, owner) if cursor else None
     found, more = tasks.list(owner, status.statuses if status else None, limit, after)
     return TaskPage(tasks=[TaskView.of(task, images.url) for task in found], cursor=_cursor(more) if more else None)
+
+
+def read_tasks(task_ids: Sequence[str], *, owner: str, tasks: TaskStore, images: ImageStore) -> TaskBatch:
+    """In the order of `task_ids`, and which of them are no tasks of this owner's."""
+    found = [TaskView.of(task, images.url) for task in tasks.get_many(task_ids, owner)]
+    known = {view.task_id for view in found}
+    return TaskBatch(tasks=found, missing=[task_id for task_id in dict.fromkeys(task_ids) if task_id not in known])
 
 
 def list_models() -> ModelList:

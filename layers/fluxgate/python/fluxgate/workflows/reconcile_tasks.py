@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 
 from fluxgate.announcements import announce
 from fluxgate.errors import CredentialsUnavailable, MoveRefused, ProviderUnavailable, TaskNotFound
+from fluxgate.images import ImageStore
 from fluxgate.providers import Failed, Generated, Outcome, Provider
 from fluxgate.queues import EventBus, Queue
+from fluxgate.removals import remove
 from fluxgate.schemas import ArchiveJob, WebhookJob
 from fluxgate.store import DUE_SHARDS, TaskStore
 from fluxgate.submissions import enqueue
@@ -22,6 +24,7 @@ from fluxgate.tasks import (
     DUE_AFTER,
     OUTCOMES,
     DeliveryState,
+    Removal,
     Status,
     Task,
     TaskError,
@@ -34,6 +37,7 @@ PROVIDER_PAUSE = timedelta(seconds=1.1)  # the provider wants less than one requ
 NEVER_SUBMITTED = TaskError(code="not_submitted", message="The provider could not be reached in time.")
 
 T = TypeVar("T")
+Entry = TypeVar("Entry", Task, Removal)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,7 @@ class Reconciler:
     archive: Queue
     webhooks: Queue
     bus: EventBus
+    images: Callable[[], ImageStore]
     submission_max_age: timedelta
     result_max_age: timedelta
     has_time: Callable[[], bool]
@@ -64,15 +69,21 @@ class Reconciler:
         Raises, in the end, the first error of those that single tasks met; they are still due.
         """
         shards = random.sample(range(DUE_SHARDS), DUE_SHARDS)  # none is always the last, for which no time is left
-        due = [task for shard in shards for task in self.tasks.due(shard, PER_SHARD)]
-        if due:
-            oldest = min(task.due_at for task in due if task.due_at)
+        found = [entry for shard in shards for entry in self.tasks.due(shard, PER_SHARD)]
+        removals = [entry for entry in found if isinstance(entry, Removal)]
+        due = [entry for entry in found if isinstance(entry, Task)]
+        if found:
+            oldest = min(entry.due_at for entry in found if entry.due_at)
             milliseconds("OldestDue", (datetime.now(UTC) - oldest).total_seconds() * 1000)
-            logger.info("Reconciling", extra={"due": len(due)})
+            logger.info("Reconciling", extra={"due": len(found)})
+        self._each((removal for removal in removals if self.has_time()), self._remove)
         self._each((task for task in due if self.has_time()), self._repair)
         self._ask([task for task in due if _is_at_the_provider(task)])
         if self.failures:
             raise self.failures[0]
+
+    def _remove(self, removal: Removal) -> None:
+        remove(removal, tasks=self.tasks, images=self.images())
 
     def _repair(self, task: Task) -> None:
         """What can be done about a task without asking the provider."""
@@ -188,7 +199,7 @@ class Reconciler:
     def _postpone(self, task: Task, wait: timedelta) -> Task:
         return self.tasks.postpone(task, datetime.now(UTC) + wait)
 
-    def _each(self, tasks: Iterable[Task], repair: Callable[[Task], object]) -> None:
+    def _each(self, tasks: Iterable[Entry], repair: Callable[[Entry], object]) -> None:
         """Each on its own: one that cannot be repaired, for whatever reason, would else stop all others, for ever. One
         that has moved on by itself, or is gone, needs no repair."""
         for task in tasks:

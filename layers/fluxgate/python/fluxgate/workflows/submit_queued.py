@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fluxgate.errors import IdempotencyMismatch, InvalidRequest, MoveRefused, TaskNotFound
+from fluxgate.errors import IdempotencyMismatch, InvalidRequest, MoveRefused, TaskDeleted, TaskNotFound
 from fluxgate.intake import Intake
 from fluxgate.queues import EventBus
 from fluxgate.schemas import Order
@@ -23,7 +23,7 @@ def submit_message(
             submit_order(wanted, intake=intake, submitter=submitter)
         else:
             submit_queued(wanted, submitter=submitter)
-    except (InvalidRequest, IdempotencyMismatch) as error:
+    except (InvalidRequest, IdempotencyMismatch, TaskDeleted) as error:
         reject(message_id, error, bus=bus)
 
 
@@ -45,7 +45,7 @@ def submit_queued(task_id: str, *, submitter: Submitter) -> None:
 def submit_order(order: Order, *, intake: Intake, submitter: Submitter) -> None:
     """Store an order as a queued task, then submit it. The same order again, by a redelivery, is the same task.
 
-    Raises IdempotencyMismatch, or StorageUnavailable.
+    Raises IdempotencyMismatch, TaskDeleted, or StorageUnavailable.
     """
     task, replayed = intake.store(order.request, order.owner, order.idempotency_key, Status.QUEUED, Attempt())
     about_task(task.task_id)
@@ -54,7 +54,7 @@ def submit_order(order: Order, *, intake: Intake, submitter: Submitter) -> None:
         submit_queued(task.task_id, submitter=submitter)
 
 
-def reject(message_id: str, error: InvalidRequest | IdempotencyMismatch, *, bus: EventBus) -> None:
+def reject(message_id: str, error: InvalidRequest | IdempotencyMismatch | TaskDeleted, *, bus: EventBus) -> None:
     """Tell the bus what is wrong with an order. It blocks no other, and is not tried again."""
     faults = error.errors if isinstance(error, InvalidRequest) else [("idempotency_key", error.MESSAGE)]
     logger.warning("Order rejected", extra={"message_id": message_id, "faults": len(faults)})

@@ -1,0 +1,25 @@
+"""DELETE /v1/tasks/{task_id}: a task and its images are gone."""
+
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.logging import correlation_paths
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from fluxgate import api, wiring
+from fluxgate.telemetry import entrypoint
+from fluxgate.workflows.delete_task import delete_task
+
+app = api.rest()
+
+
+@app.delete("/v1/tasks/<task_id>")
+def delete(task_id: str) -> Response[None]:
+    delete_task(task_id, owner=api.owner(app, wiring.owners()), tasks=wiring.tasks(), images=wiring.images())
+    return Response(HTTPStatus.NO_CONTENT)
+
+
+@entrypoint(correlation_paths.API_GATEWAY_REST)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    return app.resolve(event, context)

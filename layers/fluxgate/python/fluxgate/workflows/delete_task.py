@@ -1,0 +1,18 @@
+"""Delete a task and its images because its owner asks for it."""
+
+from __future__ import annotations
+
+from fluxgate.images import ImageStore
+from fluxgate.removals import remove
+from fluxgate.store import TaskStore
+from fluxgate.telemetry import about_task
+
+
+def delete_task(task_id: str, *, owner: str, tasks: TaskStore, images: ImageStore) -> None:
+    """First nobody sees the task any more, then its images go, then it is a tombstone. After a crash in between, or a
+    refusal of the bucket's, the reconciler does the rest.
+
+    Raises TaskNotFound, TaskInFlight, StorageUnavailable.
+    """
+    about_task(task_id)
+    remove(tasks.begin_removal(task_id, owner), tasks=tasks, images=images)
