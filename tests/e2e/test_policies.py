@@ -18,6 +18,7 @@ from uuid import uuid4
 import pytest
 
 from fluxgate.dynamodb import Table
+from fluxgate.schemas import ArchiveJob
 from fluxgate.store import TaskStore
 from fluxgate.tasks import Image, Status, Task, task_id_for
 from local.simulator import Behaviour, Refusal
@@ -28,6 +29,7 @@ from tests.e2e.receiver import Message, Receiver
 
 PATIENCE = 45  # seconds for what goes on behind the API
 OWNER = "local"
+PICTURE = "policies.png"
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class Journey:
         finished = [self._order(), self._generate(deferred=True)]
         told = self._generate(callback_url=self._receiver.url(f"/failing/1/{self._name}"))
         untold = self._leave_unannounced()
+        half_deleted, late = self._leave_removals()
         self._send("not an order")
         for task_id in [*finished, told, unqueued]:
             self._wait_for(lambda task_id=task_id: self._status(task_id) == "succeeded", f"{task_id} succeeds")  # type: ignore[misc]
@@ -114,6 +117,43 @@ class Journey:
         again = self._client.request("POST", f"/v1/tasks/{told}/webhook")
         self._expect(again.status_code == HTTPStatus.ACCEPTED, again.text)
         self._wait_for(lambda: len(self._received) == 3, "the webhook is sent again")
+        self._wait_for(lambda: self._raw_status(half_deleted) == "deleted", "the removal is ended")
+        self._wait_for(lambda: self._logged("archive_images", "task that is gone", late), "its image is removed")
+        self._delete(self._generate_and_wait())
+
+    def _generate_and_wait(self) -> str:
+        answer = self._client.request(
+            "POST",
+            "/v1/images/generations",
+            json={"prompt": f"{self._name}, waited for"},
+            headers={"Prefer": "wait=25"},
+        )
+        self._expect(answer.status_code == HTTPStatus.OK, answer.text)
+        self._fetch(answer.json()["data"][0]["url"])
+        return str(answer.json()["task_id"])
+
+    def _delete(self, task_id: str) -> None:
+        answer = self._client.request("DELETE", f"/v1/tasks/{task_id}")
+        self._expect(answer.status_code == HTTPStatus.NO_CONTENT, answer.text)
+
+    def _leave_removals(self) -> tuple[str, str]:
+        """One that was interrupted, and one whose image comes late, by a repeated message."""
+        assert self._stack.simulator
+        url = f"{self._stack.simulator.public_url}/images/{PICTURE}"
+        self._stack.simulator.publish(PICTURE, self._name, "256x256", seed=1)
+        stored = Image(source_url=url, key=f"{OWNER}/{self._name}/0.png")
+        interrupted = self._tasks.create(self._task(Status.FAILED, images=(stored,)))
+        then = datetime.now(UTC) - timedelta(minutes=5)
+        table = Table(self._stack.client("dynamodb"), self._table)
+        TaskStore(table, clock=lambda: then).begin_removal(interrupted.task_id, OWNER)
+        late = self._task(Status.GENERATED, images=(Image(source_url=url),))
+        queue = self._stack.deployment.resources["ArchiveQueue"]
+        self._stack.client("sqs").send_message(QueueUrl=queue, MessageBody=ArchiveJob.of(late).to_json())
+        return interrupted.task_id, late.task_id
+
+    def _raw_status(self, task_id: str) -> str:
+        item = Table(self._stack.client("dynamodb"), self._table).get({"task_id": task_id}) or {}
+        return str(item.get("status"))
 
     def _generate(self, *, deferred: bool = False, **request: Any) -> str:
         prompt = f"{self._name}, generated {deferred}"
@@ -187,6 +227,8 @@ class Journey:
         for path in ("/v1/tasks", "/v1/webhook-secret"):
             answer = self._client.get(path)
             self._expect(answer.ok, answer.text)
+        answer = self._client.request("POST", "/v1/tasks/batch", json={"task_ids": [task_id]})
+        self._expect(answer.ok, answer.text)
         self._fetch(self._view(task_id)["images"][0]["url"])
 
     def _fetch(self, url: str) -> None:
