@@ -80,6 +80,10 @@ lock: $(VENV)/tests ## Choose the newest versions that fit together and write al
 	$(LOCK) layers/dependencies/requirements.in --constraint tests/requirements.txt --output-file layers/dependencies/requirements.txt
 	$(LOCK) tests/requirements-sam.in --output-file tests/requirements-sam.txt
 
+.PHONY: openapi
+openapi: $(VENV)/tests ## Write the API's document anew
+	$(RUN) -m local.api_document
+
 .PHONY: clean
 clean: ## Remove everything that make has made
 	rm -rf .venv* .aws-sam .local .reports .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

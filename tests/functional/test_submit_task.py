@@ -145,6 +145,8 @@ MALFORMED = {
     "a form": (with_body(GENERATE, "prompt=x", Content_Type="application/x-www-form-urlencoded"), 415,
                "unsupported_media_type"),
     "text": (with_body(GENERATE, {"prompt": "x"}, Content_Type="text/plain"), 415, "unsupported_media_type"),
+    "broken form": (with_body(GENERATE, {"prompt": "x"}, Content_Type="multipart/form-data"), 415,
+                    "unsupported_media_type"),
 }  # fmt: skip
 
 

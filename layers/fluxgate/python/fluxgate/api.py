@@ -176,11 +176,17 @@ def _add_validation_handlers(app: APIGatewayRestResolver) -> None:
     def not_json(_: RequestUnsupportedContentType) -> Response[str]:
         return _problem(app, *TABLE[errors.UnsupportedMediaType], [])
 
+    def not_parsed(error: ValueError) -> Response[str]:
+        if _is_json(app):
+            raise error
+        return _problem(app, *TABLE[errors.UnsupportedMediaType], [])  # a form without its boundary
+
     def not_text(_: UnicodeDecodeError) -> Response[str]:
         return _problem(app, *TABLE[errors.MalformedBody], [])
 
     app.exception_handler(RequestValidationError)(invalid)
     app.exception_handler(RequestUnsupportedContentType)(not_json)
+    app.exception_handler(ValueError)(not_parsed)
     app.exception_handler(UnicodeDecodeError)(not_text)
 
 

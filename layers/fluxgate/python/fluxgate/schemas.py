@@ -20,6 +20,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -35,6 +36,7 @@ MAX_PROMPT = 4000
 MAX_URL = 2048
 MAX_METADATA = 16
 MAX_BATCH = 50
+VISIBLE = r"^[\x21-\x7e]{1,255}$"
 
 
 def _refuse(code: str, message: str) -> PydanticCustomError:
@@ -63,7 +65,7 @@ def _public_url(text: str) -> str:
 
 
 def _visible(key: str) -> str:
-    if not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
+    if not re.fullmatch(VISIBLE, key):
         raise _refuse("key_invalid", "Give 1 to 255 visible ASCII characters without spaces.")
     return key
 
@@ -74,10 +76,21 @@ def _known_model(name: str) -> str:
     return name
 
 
-Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT)]
-PublicUrl = Annotated[str, StringConstraints(max_length=MAX_URL), AfterValidator(_public_url)]
-ModelName = Annotated[str, AfterValidator(_known_model)]
-IdempotencyKey = Annotated[str, AfterValidator(_visible)]
+Prompt = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT),
+    Field(description="What to show: subject, style, lighting, composition"),
+]
+PublicUrl = Annotated[
+    str,
+    StringConstraints(max_length=MAX_URL),
+    AfterValidator(_public_url),
+    WithJsonSchema({"type": "string", "format": "uri", "maxLength": MAX_URL, "pattern": "^https://"}),
+]
+ModelName = Annotated[str, AfterValidator(_known_model), WithJsonSchema({"type": "string", "enum": list(MODELS)})]
+IdempotencyKey = Annotated[
+    str, AfterValidator(_visible), WithJsonSchema({"type": "string", "pattern": VISIBLE, "maxLength": 255})
+]
 MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=256)]
 
@@ -89,9 +102,15 @@ class ImageRequest(BaseModel):
 
     prompt: Prompt
     model: ModelName = Field(validate_default=True)
-    size: str = Field(default="", validate_default=True)
-    callback_url: PublicUrl | None = None
-    metadata: dict[MetadataKey, MetadataValue] = Field(default={}, max_length=MAX_METADATA)
+    size: str = Field(
+        default="",
+        validate_default=True,
+        description="Pixels or an aspect ratio, as the model takes it: see GET /v1/models. By default 1024x1024 or 1:1",
+    )
+    callback_url: PublicUrl | None = Field(default=None, description="Is told of the outcome, by a Standard Webhook")
+    metadata: dict[MetadataKey, MetadataValue] = Field(
+        default={}, max_length=MAX_METADATA, description="Yours; comes back with the task"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -132,7 +151,7 @@ class GenerateRequest(ImageRequest):
 class EditRequest(ImageRequest):
     """`POST /v1/images/edits`"""
 
-    image_url: PublicUrl
+    image_url: PublicUrl = Field(description="The picture to edit")
     model: ModelName = Field(default=DEFAULT_MODEL["edit"], validate_default=True)
 
     @property
