@@ -41,12 +41,16 @@ start-api: $(VENV)/local $(SAM_VENV)/sam ## The API by `sam local start-api`, in
 # ---------------------------------------------------------------- test
 
 .PHONY: test
-test: $(VENV)/tests ## All tests but those that need containers
-	$(RUN) -m pytest --ignore=tests/container --numprocesses=2 --dist=loadgroup --cov --cov-report=term --junitxml=$(REPORTS)/test.xml $(PYTEST_OPTIONS)
+test: $(VENV)/tests ## All tests but those that need containers or npm
+	$(RUN) -m pytest --ignore=tests/container --ignore=tests/conformance --numprocesses=2 --dist=loadgroup --cov --cov-report=term --junitxml=$(REPORTS)/test.xml $(PYTEST_OPTIONS)
 
 .PHONY: test-container
 test-container: $(VENV)/tests $(SAM_VENV)/sam ## The functions in real containers, by `sam build` and `sam local`
 	$(RUN) -m pytest tests/container --junitxml=$(REPORTS)/container.xml $(PYTEST_OPTIONS)
+
+.PHONY: test-conformance
+test-conformance: $(VENV)/tests ## The MCP server against the protocol's official conformance suite; needs npx
+	$(RUN) -m pytest tests/conformance --junitxml=$(REPORTS)/conformance.xml $(PYTEST_OPTIONS)
 
 .PHONY: chaos
 chaos: $(VENV)/tests ## Tasks through the whole stack under injected faults, and what came of them (TASKS= SEED= LIST=on)

@@ -21,8 +21,8 @@ LAYERS: list[set[str]] = [
     {"dynamodb", "credentials", "outbound", "queues"},
     {"tasks"},
     {"store"},
-    {"providers", "images", "schemas", "webhooks"},
-    {"intake", "submissions", "announcements", "removals", "waiting"},
+    {"providers", "images", "schemas", "webhooks", "mcp"},
+    {"intake", "submissions", "announcements", "removals", "waiting", "tools"},
     {"workflows", "events"},
     {"api", "wiring"},
 ]

@@ -97,7 +97,7 @@ class Journey:
     def run(self) -> None:
         spoiled = self._spoil_stream()
         unqueued, unarchived, unknown = self._leave_to_the_reconciler()
-        finished = [self._order(), self._generate(deferred=True)]
+        finished = [self._order(), self._generate(deferred=True), self._generate_by_agent()]
         told = self._generate(callback_url=self._receiver.url(f"/failing/1/{self._name}"))
         untold = self._leave_unannounced()
         half_deleted, late = self._leave_removals()
@@ -162,6 +162,18 @@ class Journey:
         answer = self._client.generate(prompt=prompt, **request)
         self._expect(answer.status_code == HTTPStatus.ACCEPTED, answer.text)
         return str(answer.json()["task_id"])
+
+    def _generate_by_agent(self) -> str:
+        """Deferred as well, by serve_mcp."""
+        prompt = f"{self._name}, for an agent"
+        self._defer(prompt)
+        return str(self._tool("flux_generate_image", prompt=prompt, wait_seconds=0)["task_id"])
+
+    def _tool(self, name: str, **arguments: Any) -> dict[str, Any]:
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": arguments}}
+        answer = self._client.request("POST", "/mcp", json=call)
+        self._expect(answer.status_code == HTTPStatus.OK and not answer.json()["result"]["isError"], answer.text)
+        return dict(answer.json()["result"]["structuredContent"]["result"])
 
     def _order(self) -> str:
         """Deferred as well, by submit_queued."""
@@ -230,6 +242,7 @@ class Journey:
         answer = self._client.request("POST", "/v1/tasks/batch", json={"task_ids": [task_id]})
         self._expect(answer.ok, answer.text)
         self._fetch(self._view(task_id)["images"][0]["url"])
+        self._fetch(self._tool("flux_get_task", task_id=task_id)["images"][0]["url"])
 
     def _fetch(self, url: str) -> None:
         stored = fetch(url)

@@ -27,6 +27,7 @@ from fluxgate.telemetry import logger
 
 if TYPE_CHECKING:
     from fluxgate.images import ImageStore
+    from fluxgate.mcp import Reply
 
 Resolver = APIGatewayRestResolver | APIGatewayHttpResolver
 
@@ -91,6 +92,13 @@ def http() -> APIGatewayHttpResolver:
     return app
 
 
+def rpc() -> APIGatewayRestResolver:
+    """For MCP, which has a form of its own for requests and errors."""
+    app = APIGatewayRestResolver()
+    _add_error_handlers(app)
+    return app
+
+
 def owner(app: APIGatewayRestResolver, known: OwnerSettings) -> str:
     """The name that the settings give to the caller's API key, else the key's id.
 
@@ -137,6 +145,25 @@ def callback_body(app: APIGatewayHttpResolver) -> bytes:
         return base64.b64decode(body, validate=True) if event.is_base64_encoded else body.encode()
     except ValueError:
         raise errors.MalformedBody([("", "The body cannot be decoded.")]) from None
+
+
+def message(app: APIGatewayRestResolver) -> tuple[str, dict[str, str]]:
+    """The body, and the headers by their names in lower case; one that is there twice has both values (RFC 9110)."""
+    event = app.current_event
+    headers = {name.lower(): ", ".join(values).strip() for name, values in event.multi_value_headers.items()}
+    body = event.body or ""
+    if event.is_base64_encoded:
+        body = base64.b64decode(body).decode(errors="replace")
+    return body, headers
+
+
+def reply(given: Reply) -> Response[str]:
+    return Response(given.status, content_type="application/json", body=given.body)
+
+
+def only(*methods: str) -> Response[str]:
+    """405: there is such a route, for other methods."""
+    return Response(HTTPStatus.METHOD_NOT_ALLOWED, body="", headers={"Allow": ", ".join(methods)})
 
 
 def _json_body(body: str) -> Any:

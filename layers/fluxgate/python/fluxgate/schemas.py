@@ -125,7 +125,7 @@ class ImageRequest(BaseModel):
         model = MODELS.get(info.data.get("model", ""))
         if model is None:  # the model is refused; a size that no model takes is refused beside it
             if size and not any(model.sizes.accepts(size) for model in MODELS.values()):
-                raise _refuse("size_invalid", "Not a size of any model. See GET /v1/models.")
+                raise _refuse("size_invalid", "No model takes this size.")
             return size
         if not size:
             return model.sizes.default

@@ -94,6 +94,15 @@ class OwnerSettings(Settings):
     """The owner where no gateway gives an API key id: under `sam local` only."""
 
 
+def _listed(text: object) -> object:
+    return text.split(",") if isinstance(text, str) else text
+
+
+class McpSettings(Settings):
+    mcp_allowed_origins: Annotated[frozenset[str], BeforeValidator(_listed)] = frozenset()
+    """Web pages that may reach the MCP server. Programs send no Origin."""
+
+
 class UrlSettings(Settings):
     allow_local_urls: bool = False
     """Whether plain http and private addresses are accepted: on a laptop only."""

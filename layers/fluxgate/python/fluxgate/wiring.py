@@ -118,6 +118,11 @@ def owners() -> settings.OwnerSettings:
 
 
 @cache
+def mcp_origins() -> frozenset[str]:
+    return settings.McpSettings.from_environment().mcp_allowed_origins
+
+
+@cache
 def intake() -> Intake:
     from fluxgate.intake import Intake
     from fluxgate.providers import acedata
