@@ -24,7 +24,7 @@ LAYERS: list[set[str]] = [
     {"providers", "images", "schemas", "webhooks"},
     {"intake", "submissions", "announcements", "waiting"},
     {"workflows", "events"},
-    {"api", "wiring"},
+    {"api", "pages", "wiring"},
 ]
 
 
