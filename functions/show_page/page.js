@@ -12,7 +12,8 @@ const WORDS = {
   failed: ["Failed", "The provider gave no reason."],
   expired: ["Expired", "No result came in time. A late one will still be shown."],
 };
-const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const brief = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 
 // ---------------------------------------------------------------- the API
 
@@ -90,7 +91,7 @@ function offer(catalogue) {
   maxPrompt = catalogue.max_prompt;
   models.clear();
   for (const model of catalogue.models) if (model.actions.includes("generate")) models.set(model.name, model);
-  $("model").replaceChildren(...Array.from(models.keys(), (name) => new Option(name)));
+  $("model").replaceChildren(...Array.from(models.keys(), (name) => new Option(name, name)));
   $("model").value = [...models.values()].find((model) => model.default_for.includes("generate")).name;
   $("counts").replaceChildren(...Array.from({ length: catalogue.max_count }, (_, index) => countChoice(index + 1)));
   offerSizes();
@@ -215,7 +216,8 @@ class Card {
     Object.assign(this.#part(".prompt"), { id: `prompt-${task_id}`, textContent: prompt, title: prompt });
     this.#part(".model").textContent = model;
     this.#part(".size").textContent = size.replace("x", " × ");
-    Object.assign(this.#part("time"), { dateTime: created_at, textContent: moment.format(new Date(created_at)) });
+    const created = new Date(created_at);
+    Object.assign(this.#part("time"), { dateTime: created_at, textContent: brief.format(created), title: exact.format(created) });
   }
 
   update(task) {
@@ -228,15 +230,15 @@ class Card {
     article.setAttribute("aria-busy", !SETTLED.has(task.status));
     article.className = task.status === "failed" || task.status === "expired" ? "bad" : "";
     this.#part(".pictures").replaceChildren(...(task.images.length ? task.images.map((image, n) => this.#picture(image, n)) : [this.#state()]));
-    for (const link of this.element.querySelectorAll(".links a")) link.remove();
-    this.#part(".links").prepend(...task.images.map((image, n) => this.#link(image, n)));
+    const several = task.images.length > 1;
+    this.#part(".downloads").replaceChildren(several ? "Download" : "", ...task.images.map((image, n) => this.#link(image, n, several)));
   }
 
   #picture({ url, width, height }, n) {
     const link = newTab(url, n);
     link.tabIndex = -1; // the same address has a link of its own below
     const picture = document.createElement("img");
-    Object.assign(picture, { alt: this.#named("Picture", n) + `: ${this.task.prompt}`, loading: "lazy", decoding: "async" });
+    Object.assign(picture, { alt: `Picture ${n + 1}: ${this.task.prompt}`, loading: "lazy", decoding: "async" });
     if (width && height) Object.assign(picture, { width, height });
     picture.addEventListener("error", () => this.#isFresh() || this.refresh().catch(() => {}));
     picture.src = url;
@@ -244,14 +246,11 @@ class Card {
     return link;
   }
 
-  #link({ url, archived }, n) {
+  #link({ url, archived }, n, several) {
     const link = newTab(url, n);
-    link.textContent = this.#named("Download", n) + (archived ? "" : " (not stored: soon gone)");
+    link.textContent = (several ? `${n + 1}` : "Download") + (archived ? "" : " (not stored, will be gone soon)");
+    if (several) link.ariaLabel = `Download ${link.textContent}`;
     return link;
-  }
-
-  #named(word, n) {
-    return this.task.images.length > 1 ? `${word} ${n + 1}` : word;
   }
 
   #state() {
@@ -336,7 +335,7 @@ function ratioOf(size) {
 function layout(ratio, count) {
   const shapes = [1, 2, 3, 4].filter((columns) => count % columns === 0).map((columns) => ({ columns, tile: (ratio * columns ** 2) / count }));
   const { columns, tile } = shapes.sort((a, b) => Math.abs(Math.log(a.tile / 1.2)) - Math.abs(Math.log(b.tile / 1.2)))[0];
-  return { columns, tile: Math.min(Math.max(tile, 0.7), 2.4) };
+  return { columns, tile: Math.min(Math.max(tile, 0.75), 2.4) };
 }
 
 /** Not while nobody looks. */

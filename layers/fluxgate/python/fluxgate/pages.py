@@ -36,10 +36,14 @@ def answer(event: dict[str, Any], file: File | None) -> dict[str, Any]:
     sent = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     # Only a laptop's gateway is reached over plain http.
     scheme = "http" if sent.get("x-forwarded-proto") == "http" else "https"
-    headers = {**HEADERS, "Content-Security-Policy": POLICY.format(scheme=scheme), "ETag": file.etag}
+    headers = {
+        **HEADERS,
+        "Content-Security-Policy": POLICY.format(scheme=scheme),
+        "Content-Type": file.content_type,  # with 304 too: the gateway would say JSON, and the browser believe it
+        "ETag": file.etag,
+    }
     if file.etag in sent.get("if-none-match", ""):
         return {"statusCode": HTTPStatus.NOT_MODIFIED, "headers": headers, "body": ""}
-    headers["Content-Type"] = file.content_type
     return {"statusCode": HTTPStatus.OK, "headers": headers, "body": file.content}
 
 
