@@ -90,12 +90,15 @@ def test_an_unknown_file_is_a_problem(functions: Functions) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_every_file_has_an_open_route_and_no_other_route_is_open() -> None:
+def test_every_file_has_an_open_route_that_is_throttled_and_no_other_route_is_open() -> None:
     template = translate(ROOT / "template.yaml", {"FluxApiToken": "unused"})
     names = {name: name for name in of_type(template, "AWS::Lambda::Function")}
     routes = rest_api(template, names).routes
     assert {route.path for route in routes if not route.key_required} == FILES.keys()
     assert {route.path for route in routes if route.function == "ShowPageFunction"} == FILES.keys()
+    (stage,) = of_type(template, "AWS::ApiGateway::Stage").values()
+    throttled = {it["ResourcePath"] for it in stage["Properties"]["MethodSettings"] if it["ThrottlingRateLimit"] > 0}
+    assert {path.replace("/", "").replace("~1", "/") or "/" for path in throttled} == FILES.keys()
 
 
 def test_every_file_is_there_and_nothing_else_is_delivered() -> None:
