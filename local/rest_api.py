@@ -32,8 +32,7 @@ class RestApi(Front):
 
     def answer(self, request: Request) -> Response:
         request_id = str(uuid4())
-        prefix = f"/{self.api.stage}/"
-        path = request.path[len(prefix) - 1 :] if request.path.startswith(prefix) else request.path
+        path = self._without_stage(request.path)
         found = self.find(request.method, path)
         key = request.headers.get("x-api-key", "")
         if found is None:
@@ -52,6 +51,11 @@ class RestApi(Front):
             return self._refuse("DEFAULT_5XX", request_id)
         response.headers["x-amzn-requestid"] = request_id
         return response
+
+    def _without_stage(self, path: str) -> str:
+        """Here the API lies at the root, and under its stage as well. The stage's root needs no slash, as at AWS."""
+        stage = f"/{self.api.stage}"
+        return path[len(stage) :] or "/" if path == stage or path.startswith(f"{stage}/") else path
 
     def _refuse(self, kind: str, request_id: str) -> Response:
         """The gateway's own answer, in the form that the template gives it."""
@@ -94,7 +98,7 @@ class RestApi(Front):
             "extendedRequestId": secrets.token_urlsafe(11),
             "httpMethod": request.method,
             "identity": identity | ({"apiKey": key, "apiKeyId": self._keys[key]} if key else {}),
-            "path": f"/{self.api.stage}{path}",
+            "path": request.path if path != request.path else f"/{self.api.stage}{path}",
             "protocol": "HTTP/1.1",
             "requestId": request_id,
             "requestTime": now.strftime("%d/%b/%Y:%H:%M:%S +0000"),

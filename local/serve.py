@@ -83,7 +83,8 @@ def _print_step(line: LogLine) -> None:
 
 
 def _introduction(url: str) -> str:
-    return f"""fluxgate is at {url}; Ctrl-C ends it. To try it:
+    return f"""fluxgate is at {url}; Ctrl-C ends it. To try it, open {url}/ in a browser and
+paste the key local-key, or:
 
 curl -sS {url}/v1/images/generations -H 'x-api-key: local-key' -H 'content-type: application/json' \\
   -d '{{"prompt": "A lighthouse on a cliff at golden hour"}}'

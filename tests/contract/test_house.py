@@ -24,7 +24,7 @@ LAYERS: list[set[str]] = [
     {"providers", "images", "schemas", "webhooks", "mcp"},
     {"intake", "submissions", "announcements", "removals", "waiting", "tools"},
     {"workflows", "events"},
-    {"api", "wiring"},
+    {"api", "pages", "wiring"},
 ]
 
 

@@ -1,6 +1,7 @@
 """Settings and template agree: what a function declares is read, and what is read is declared."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,14 @@ FIELDS = {name.upper(): field for kind in CLASSES for name, field in kind.model_
 NOT_OURS = {"AWS_ENDPOINT_URL", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
 
+def variables(function: str) -> dict[str, Any]:
+    """Those of its own: a function may do with those that all have."""
+    own: dict[str, Any] = FUNCTIONS[function].get("Environment", {}).get("Variables", {})
+    return own
+
+
 def declared(function: str) -> set[str]:
-    return set(FUNCTIONS[function]["Environment"]["Variables"])
+    return set(variables(function))
 
 
 def folder(function: str) -> str:
@@ -46,9 +53,9 @@ def test_a_function_declares_no_variable_that_it_does_not_need(functions: Functi
 
 
 def test_what_is_for_a_laptop_only_has_no_value_at_aws() -> None:
-    variables = [FUNCTIONS[function]["Environment"]["Variables"] for function in FUNCTIONS]
-    variables.append(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"])
+    places = [variables(function) for function in FUNCTIONS]
+    places.append(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"])
     for name in ("LOCAL_OWNER", "ALLOW_LOCAL_URLS", "AWS_ENDPOINT_URL", "TIME_SCALE"):
-        values = [declared[name] for declared in variables if name in declared]
+        values = [declared[name] for declared in places if name in declared]
         assert values
         assert all(value == {"Ref": "AWS::NoValue"} for value in values)

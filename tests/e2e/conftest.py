@@ -12,7 +12,8 @@ from tests.e2e.client import Client
 from tests.e2e.receiver import Bus, Receiver
 
 TIME_SCALE = 60
-API_KEYS = {"local-key": "local", "other-key": "other"}  # two owners
+# Owners; the last four have their galleries to themselves.
+API_KEYS = {f"{owner}-key": owner for owner in ("local", "other", "page", "crowd", "nobody", "exhibition")}
 
 
 def impatient(template: Template) -> None:

@@ -140,9 +140,12 @@ def test_models_are_listed_with_their_sizes(functions: Functions) -> None:
         "description": "Fast development model, good balance of speed and quality",
         "actions": ["generate", "edit"],
         "size": "WIDTHxHEIGHT, both from 256 to 1440 and multiples of 32",
+        "sizes": ["1024x1024", "1184x896", "896x1184", "1248x832", "832x1248", "1376x768", "768x1376"],
+        "pixels": {"minimum": 256, "maximum": 1440, "multiple_of": 32},
         "default_size": "1024x1024",
         "default_for": ["generate"],
     }
+    assert (models["flux-kontext-pro"]["sizes"][:2], models["flux-kontext-pro"]["pixels"]) == (["1:1", "16:9"], None)
     assert "21:9" in models["flux-kontext-pro"]["size"]
     assert (answer.body["max_count"], answer.body["max_prompt"]) == (4, 4000)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluxgate.catalogue import DEFAULT_MODEL, FLUX_1_PIXELS, FLUX_2_PIXELS, MODELS, RATIOS
+from fluxgate.catalogue import DEFAULT_MODEL, FLUX_1_PIXELS, FLUX_2_PIXELS, MODELS, RATIOS, SizeRule
 
 USERS_SIX = ["flux-dev", "flux-pro", "flux-pro-1.1", "flux-pro-1.1-ultra", "flux-kontext-pro", "flux-kontext-max"]
 
@@ -15,8 +15,10 @@ def test_the_catalogue_holds_the_users_six_models_and_the_four_newer_ones() -> N
 
 
 @pytest.mark.parametrize("rule", [FLUX_1_PIXELS, FLUX_2_PIXELS, RATIOS])
-def test_the_default_size_is_valid(rule: object) -> None:
-    assert rule.accepts(rule.default)  # type: ignore[attr-defined]
+def test_the_sizes_to_choose_from_are_valid_and_the_default_is_one_of_them(rule: SizeRule) -> None:
+    assert all(rule.accepts(size) for size in rule.choices)
+    assert len(set(rule.choices)) == len(rule.choices) > 5
+    assert rule.default in rule.choices
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ Action = Literal["generate", "edit"]
 
 MAX_COUNT = 4  # the vendor documents no limit; its own page offers 1 to 4
 
+USUAL_RATIOS = ("1:1", "4:3", "3:4", "3:2", "2:3", "16:9", "9:16")
+
 _TWO_NUMBERS = re.compile(r"\s*(\d{1,6})\s*([x:*/\u00d7])\s*(\d{1,6})\s*", re.IGNORECASE)
 
 
@@ -29,6 +31,10 @@ class SizeRule(Protocol):
     def default(self) -> str: ...
     @property
     def description(self) -> str: ...
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What to offer: all there are, or the usual ones."""
+
     def accepts(self, size: str) -> bool: ...
     def nearest(self, text: str) -> str:
         """The valid size that comes closest to what was meant; the default where that cannot be told."""
@@ -46,6 +52,11 @@ class Pixels:
     @property
     def description(self) -> str:
         return f"WIDTHxHEIGHT, both from {self.minimum} to {self.maximum} and multiples of {self.step}"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """About a megapixel, in the usual shapes."""
+        return tuple(self.nearest(ratio) for ratio in USUAL_RATIOS)
 
     def accepts(self, size: str) -> bool:
         match = re.fullmatch(r"([1-9][0-9]{1,3})x([1-9][0-9]{1,3})", size)
@@ -74,6 +85,10 @@ class Ratios:
     @property
     def description(self) -> str:
         return f"an aspect ratio, one of {', '.join(self.values)}"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        return self.values
 
     def accepts(self, size: str) -> bool:
         return size in self.values

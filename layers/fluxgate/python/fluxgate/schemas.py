@@ -26,7 +26,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from fluxgate.catalogue import DEFAULT_MODEL, MAX_COUNT, MODELS, Action, Model
+from fluxgate.catalogue import DEFAULT_MODEL, MAX_COUNT, MODELS, Action, Model, Pixels, SizeRule
 from fluxgate.errors import InvalidRequest
 from fluxgate.outbound import is_public_host
 from fluxgate.settings import url_settings
@@ -309,11 +309,27 @@ class TaskBatch(BaseModel):
     missing: list[str] = Field(description="Ids that are no tasks of yours")
 
 
+class PixelsView(BaseModel):
+    """What each side of a picture may measure."""
+
+    minimum: int
+    maximum: int
+    multiple_of: int
+
+    @classmethod
+    def of(cls, sizes: SizeRule) -> PixelsView | None:
+        if not isinstance(sizes, Pixels):
+            return None
+        return cls(minimum=sizes.minimum, maximum=sizes.maximum, multiple_of=sizes.step)
+
+
 class ModelView(BaseModel):
     name: str
     description: str
     actions: list[Action]
     size: str = Field(description="What the model takes as size, in words")
+    sizes: list[str] = Field(description="All that the model takes; where it takes pixels, some usual ones")
+    pixels: PixelsView | None = Field(description="Null where the model takes ratios")
     default_size: str
     default_for: list[Action]
 
@@ -324,6 +340,8 @@ class ModelView(BaseModel):
             description=model.description,
             actions=["generate", "edit"],
             size=model.sizes.description,
+            sizes=list(model.sizes.choices),
+            pixels=PixelsView.of(model.sizes),
             default_size=model.sizes.default,
             default_for=[action for action, name in DEFAULT_MODEL.items() if name == model.name],
         )

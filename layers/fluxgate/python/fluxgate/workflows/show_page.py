@@ -1,0 +1,35 @@
+"""The page's files: which there are, by route, and what a browser needs to keep them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+# Route: name of the file, content type.
+FILES = {
+    "/": ("page.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+
+
+@dataclass(frozen=True)
+class File:
+    content: str
+    content_type: str
+
+    @property
+    def etag(self) -> str:
+        return f'"{hashlib.sha256(self.content.encode()).hexdigest()[:16]}"'
+
+
+@cache
+def show_page(route: str, folder: Path) -> File | None:
+    """The file that a route shows, read once; None where there is none."""
+    if route not in FILES:
+        return None
+    name, content_type = FILES[route]
+    return File((folder / name).read_text(encoding="utf-8"), content_type)
