@@ -12,9 +12,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from fluxgate import api
+from local import docs_page
 from local.openapi import rest_api
 from local.stack import ROOT
 from local.template import Template, of_type, translate
@@ -180,7 +182,7 @@ def document() -> dict[str, Any]:
         "servers": [{"url": "."}],
         "security": [{"api_key": []}],
         "tags": [{"name": name, "description": words} for name, words in TAGS.items()],
-        "paths": dict(sorted(paths.items())),
+        "paths": {path: paths[path] for _, path in OPERATIONS},  # the most wanted first
         "components": {
             "securitySchemes": {"api_key": {"type": "apiKey", "in": "header", "name": "x-api-key"}},
             "schemas": {
@@ -190,8 +192,10 @@ def document() -> dict[str, Any]:
     }
 
 
-def text() -> str:
-    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+def written() -> dict[Path, str]:
+    """The document and its page, by where they lie."""
+    made = document()
+    return {PATH: json.dumps(made, indent=2, ensure_ascii=False) + "\n", docs_page.PATH: docs_page.page(made)}
 
 
 def _statuses(template: Template) -> dict[str, HTTPStatus]:
@@ -257,8 +261,8 @@ def _described(generated: dict[str, Any], operation: Operation, statuses: Mappin
 
 
 HEADERS = {
-    "idempotency-key": "Idempotency-Key: the same key and the same request give the same task",
-    "prefer": "`wait=N`: wait up to N seconds for the outcome (RFC 7240)",
+    "Idempotency-Key": "The same key and the same request give the same task",
+    "Prefer": "`wait=N`: wait up to N seconds for the outcome (RFC 7240)",
 }
 
 
@@ -266,7 +270,8 @@ def _parameter(generated: dict[str, Any]) -> dict[str, Any]:
     kept = ("name", "in", "required", "schema")
     parameter: dict[str, Any] = {name: _without_titles(generated[name]) for name in kept if name in generated}
     if generated["in"] == "header":
-        parameter["description"] = HEADERS[generated["name"]]
+        parameter["name"] = parameter["name"].title()
+        parameter["description"] = HEADERS[parameter["name"]]
     return parameter
 
 
@@ -304,8 +309,9 @@ def _without_titles(node: Any) -> Any:
 
 def main() -> int:
     PATH.parent.mkdir(exist_ok=True)
-    PATH.write_text(text())
-    print(f"{PATH.relative_to(ROOT)} written")
+    for path, content in written().items():
+        path.write_text(content)
+        print(f"{path.relative_to(ROOT)} written")
     return 0
 
 

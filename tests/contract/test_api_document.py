@@ -1,10 +1,11 @@
 """The OpenAPI document in the repository is what the code says."""
 
 import json
+import re
 
 from openapi_spec_validator import validate
 
-from local import api_document
+from local import api_document, docs_page
 from local.openapi import rest_api
 from local.stack import ROOT
 from local.template import translate
@@ -15,7 +16,8 @@ NOT_DOCUMENTED = {"/mcp"}  # other protocols than this API's
 
 def test_the_document_is_the_codes() -> None:
     """If not: `make openapi`."""
-    assert api_document.PATH.read_text() == api_document.text()
+    for path, content in api_document.written().items():
+        assert path.read_text() == content
 
 
 def test_it_is_valid() -> None:
@@ -43,3 +45,14 @@ def test_every_operation_asks_for_the_key_and_names_its_refusals() -> None:
             if "requestBody" in operation:
                 assert operation["requestBody"]["content"]["application/json"]["examples"]
                 assert {"400", "413", "415", "422"} <= operation["responses"].keys()
+
+
+def test_the_page_for_people_has_every_operation_and_no_script() -> None:
+    page = docs_page.PATH.read_text()
+    for operations in DOCUMENT["paths"].values():
+        for operation in operations.values():
+            assert page.count(f'id="{operation["operationId"]}"') == 1
+    anchors, targets = set(re.findall(r'href="#(\w+)"', page)), set(re.findall(r'id="(\w+)"', page))
+    assert anchors <= targets
+    assert "<script" not in page
+    assert "style=" not in page

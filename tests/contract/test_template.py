@@ -130,8 +130,11 @@ def test_access_logs_hold_no_paths_and_no_keys() -> None:
 
 
 def test_every_function_and_every_queue_of_dead_letters_has_an_alarm() -> None:
+    """The errors of functions behind the REST API are its 5xx."""
     watched = json.dumps([it["Properties"] for it in RESOURCES.values() if it["Type"] == "AWS::CloudWatch::Alarm"])
-    for name in FUNCTIONS:
-        assert json.dumps({"Ref": name}) in watched
+    assert '"5XXError"' in watched
+    for name, function in FUNCTIONS.items():
+        behind_the_api = any(event["Type"] == "Api" for event in function["Events"].values())
+        assert (json.dumps({"Ref": name}) in watched) != behind_the_api
     for name in of_type("AWS::SQS::Queue"):
         assert ("DeadLetter" in name) == (json.dumps({"Fn::GetAtt": [name, "QueueName"]}) in watched)

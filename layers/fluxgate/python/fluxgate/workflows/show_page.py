@@ -13,6 +13,9 @@ FILES = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
+    "/docs": ("docs.html", "text/html; charset=utf-8"),
+    "/docs.css": ("docs.css", "text/css; charset=utf-8"),
+    "/openapi.json": ("openapi.json", "application/json"),
 }
 
 

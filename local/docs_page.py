@@ -1,0 +1,173 @@
+"""The API's document as a page for people: plain HTML without a script, written beside the document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from html import escape
+from typing import Any
+
+from local.stack import ROOT
+
+PATH = ROOT / "functions/show_page/docs.html"
+
+HEAD = """<!doctype html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <meta name="color-scheme" content="light dark">
+  <title>fluxgate: the API</title>
+  <link rel="icon" href="icon.svg" type="image/svg+xml">
+  <link rel="stylesheet" href="page.css">
+  <link rel="stylesheet" href="docs.css">
+</head>
+<body class="docs">
+  <header>
+    <h1><img src="icon.svg" alt="" width="30" height="30">fluxgate</h1>
+    <nav aria-label="Pages"><a href="./">Make pictures</a> <a href="openapi.json">openapi.json</a></nav>
+  </header>
+"""
+FOOT = """</body>
+</html>
+"""
+MODELS = ("GenerateRequest", "EditRequest", "BatchRequest")  # are shown with their operations
+
+
+def page(document: dict[str, Any]) -> str:
+    """The whole of it, from an OpenAPI document of ours."""
+    operations = [
+        (tag["name"], method, path, operation)
+        for tag in document["tags"]
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if tag["name"] in operation["tags"]
+    ]
+    links = "".join(
+        f'<li><a href="#{operation["operationId"]}">{escape(operation["summary"])}</a></li>'
+        for *_, operation in operations
+    )
+    schemas = document["components"]["schemas"]
+    shown = {name: schema for name, schema in schemas.items() if "properties" in schema and name not in MODELS}
+    body = "\n".join(
+        [
+            f'<nav class="contents" aria-label="Contents"><ol>{links}',
+            '<li><a href="#schemas">Objects</a></li></ol></nav>',
+            "<main>",
+            f"<p>{_words(document['info']['description'])}</p>",
+            "<p>Every request carries an API key in the header <code>x-api-key</code>.</p>",
+            *(_operation(method, path, operation, schemas) for _, method, path, operation in operations),
+            '<section id="schemas"><h2>Objects</h2>',
+            *(_schema(name, schema) for name, schema in shown.items()),
+            "</section></main>",
+        ]
+    )
+    return f"{HEAD}{body}\n{FOOT}"
+
+
+def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    parts = [
+        f'<article id="{operation["operationId"]}">',
+        f"<h2>{escape(operation['summary'])}</h2>",
+        f'<p class="route"><span class="method">{method.upper()}</span> <code>{escape(path)}</code></p>',
+    ]
+    if description := operation.get("description"):
+        parts.append(f"<p>{_words(description)}</p>")
+    if parameters := operation.get("parameters"):
+        rows = (
+            (_code(it["name"]), it["in"], _type(it["schema"]), _words(it.get("description", ""))) for it in parameters
+        )
+        parts.append(_table("Parameters", ("name", "in", "type", ""), rows))
+    if content:
+        name = content["schema"]["$ref"].rpartition("/")[2]
+        parts.append(_fields("Body", schemas[name]))
+        parts += [_example(method, path, example["value"]) for example in content["examples"].values()]
+    else:
+        parts.append(_example(method, path, None))
+    answers = (
+        (_code(status), _words(answer["description"]), _answer(answer))
+        for status, answer in operation["responses"].items()
+    )
+    parts += [_table("Answers", ("status", "", "object"), answers), "</article>"]
+    return "\n".join(parts)
+
+
+def _schema(name: str, schema: dict[str, Any]) -> str:
+    words = f"<p>{_words(schema['description'])}</p>" if "description" in schema else ""
+    return f'<article id="{name}"><h3>{name}</h3>{words}{_fields("Fields", schema)}</article>'
+
+
+def _fields(caption: str, schema: dict[str, Any]) -> str:
+    required = set(schema.get("required", ()))
+    rows = (
+        (
+            _code(name) + (" <small>required</small>" if name in required and caption == "Body" else ""),
+            _type(field),
+            _words(field.get("description", "")) + _default(field),
+        )
+        for name, field in schema["properties"].items()
+    )
+    return _table(caption, ("field", "type", ""), rows)
+
+
+def _default(field: dict[str, Any]) -> str:
+    default = field.get("default")
+    return "" if default in (None, {}) else f" <small>default {_code(json.dumps(default))}</small>"
+
+
+def _type(schema: dict[str, Any]) -> str:
+    match schema:
+        case {"$ref": str(ref)}:
+            name = ref.rpartition("/")[2]
+            return f'<a href="#{name}">{name}</a>' if name not in {"PublicStatus", "DeliveryState"} else _code(name)
+        case {"anyOf": [*options]}:
+            return " or ".join(_type(option) for option in options)
+        case {"enum": [*values]}:
+            return ", ".join(_code(str(value)) for value in values)
+        case {"type": "array", "items": dict(items)}:
+            return f"list of {_type(items)}"
+        case {"type": str(kind)}:
+            return escape(_limits(kind, schema))
+    return "any"
+
+
+def _limits(kind: str, schema: dict[str, Any]) -> str:
+    named = {"date-time": "RFC 3339 time", "uri": "https URL"}.get(schema.get("format", ""), kind)
+    low, high = (schema.get(f"{side}imum", schema.get(f"{side}Length")) for side in ("min", "max"))
+    if low is None and high is None:
+        return named
+    limits = f"at most {high}" if low is None else f"from {low}" if high is None else f"{low} to {high}"
+    return f"{named}, {limits}{' characters' if kind == 'string' else ''}"
+
+
+def _answer(answer: dict[str, Any]) -> str:
+    content = next(iter(answer.get("content", {}).values()), None)
+    return _type(content["schema"]) if content else ""
+
+
+def _example(method: str, path: str, body: object) -> str:
+    verb = "" if method == "get" or body else f"-X {method.upper()} "
+    command = f'curl {verb}$API{path} -H "x-api-key: $KEY"'
+    if body:
+        sent = json.dumps(body, ensure_ascii=False)
+        command += f" -H 'content-type: application/json' \\\n  -d '{sent}'"
+    return f"<pre><code>{escape(command, quote=False)}</code></pre>"
+
+
+def _table(caption: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    header = "".join(f'<th scope="col">{name}</th>' for name in head)
+    body = "\n".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    parts = [f"<caption>{caption}</caption>", f"<thead><tr>{header}</tr></thead>", f"<tbody>{body}</tbody>"]
+    return f'<div class="table"><table>{"".join(parts)}</table></div>'
+
+
+def _code(text: str) -> str:
+    return f"<code>{escape(text)}</code>"
+
+
+def _words(text: str) -> str:
+    """Our own descriptions: text with `code` in it."""
+    return "".join(
+        f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(escape(text, quote=False).split("`"))
+    )
