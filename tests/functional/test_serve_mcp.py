@@ -622,9 +622,8 @@ def test_a_notification_is_accepted_and_not_answered(functions: Functions, metho
 def test_there_is_nothing_to_get_or_delete(functions: Functions, method: str) -> None:
     request = event("serve_mcp.bad_stream")
     request["httpMethod"] = request["requestContext"]["httpMethod"] = method
-    answer = functions.invoke("serve_mcp", request)
-    assert (answer["statusCode"], answer["body"]) == (405, "")
-    assert answer["multiValueHeaders"]["Allow"] == ["POST"]
+    answer = functions.http("serve_mcp", request)
+    assert (answer.status, answer.headers["allow"], answer.body["code"]) == (405, "POST", "method_not_allowed")
 
 
 @pytest.mark.parametrize(
