@@ -27,7 +27,7 @@ def post() -> Response[str]:
 
 @app.route("/mcp", method=["GET", "DELETE"])
 def neither() -> Response[str]:
-    return api.only("POST")
+    return api.only(app, "POST")
 
 
 @entrypoint(correlation_paths.API_GATEWAY_REST)

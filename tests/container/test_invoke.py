@@ -39,6 +39,9 @@ def is_refused(result: Any) -> bool:
     """Whether the function answered no in the way that is defined for its trigger."""
     if "batchItemFailures" in result:
         return bool(result["batchItemFailures"])
+    if result["body"].startswith('{"jsonrpc"'):  # MCP has a form of its own
+        answer = json.loads(result["body"])
+        return "error" in answer or answer["result"].get("isError", False)
     if result["statusCode"] < 400:
         return False
     problem = json.loads(result["body"])

@@ -15,11 +15,18 @@ from mcp_types import CallToolResult, ResourceLink, TextContent
 from local.simulator import Behaviour, Refusal
 from local.stack import Stack
 from tests.e2e.client import Client, fetch
-from tests.functional.test_serve_mcp import TOOLS
 
 T = TypeVar("T")
 Session = Callable[[McpClient], Awaitable[T]]
 
+TOOLS = [
+    "flux_generate_image",
+    "flux_edit_image",
+    "flux_get_task",
+    "flux_get_tasks_batch",
+    "flux_list_models",
+    "flux_list_actions",
+]
 ERAS = {"auto": "2026-07-28", "legacy": "2025-11-25"}  # the newest revision of each, by the client's mode
 
 pytestmark = pytest.mark.parametrize("mode", ERAS)

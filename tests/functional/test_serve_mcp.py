@@ -229,11 +229,10 @@ def test_a_generation_waits_for_its_pictures(functions: Functions) -> None:
 
 
 def test_a_wait_that_runs_out_answers_with_the_task(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fluxgate.waiting.LONGEST_WAIT", 0.3)
-    monkeypatch.setattr("fluxgate.waiting.LOOK_EVERY", 0.1)
+    monkeypatch.setattr("fluxgate.waiting.LONGEST_WAIT", 3)
     report = result_of(call(functions, "flux_generate_image", prompt="a fox"))
     assert report["status"] == "processing"
-    assert functions.calls.count("dynamodb:GetItem") >= 2
+    assert functions.calls.count("dynamodb:GetItem") > 0
 
 
 def test_a_submission_that_took_long_leaves_no_time_to_wait(
@@ -391,7 +390,9 @@ def test_a_batch_is_1_to_50_ids(functions: Functions, task_ids: Any) -> None:
 
 
 def test_a_task_id_that_is_none_is_named(functions: Functions) -> None:
-    assert "\ntask_id: Input should be a valid UUID" in call(functions, "flux_get_task", task_id="fox").text
+    for task_id in ("fox", "", 7, "\ud800", "../x"):
+        assert "\ntask_id: " in call(functions, "flux_get_task", task_id=task_id).text
+    assert functions.calls == []
 
 
 def test_models_are_those_of_the_api(functions: Functions) -> None:
@@ -545,6 +546,7 @@ MALFORMED: dict[str, tuple[Any, int, int]] = {
     "a response": ({"jsonrpc": "2.0", "id": 1, "result": {}}, 400, -32600),
     "another JSON-RPC": ({"jsonrpc": "1.0", "id": 1, "method": "ping"}, 400, -32600),
     "no method": ({"jsonrpc": "2.0", "id": 1}, 400, -32600),
+    "params as text": ({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": ""}, 400, -32600),
     "params as a list": ({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": []}, 400, -32600),
     "id is null": ({"jsonrpc": "2.0", "id": None, "method": "ping"}, 400, -32600),
     "id is true": ({"jsonrpc": "2.0", "id": True, "method": "ping"}, 400, -32600),
@@ -622,9 +624,8 @@ def test_a_notification_is_accepted_and_not_answered(functions: Functions, metho
 def test_there_is_nothing_to_get_or_delete(functions: Functions, method: str) -> None:
     request = event("serve_mcp.bad_stream")
     request["httpMethod"] = request["requestContext"]["httpMethod"] = method
-    answer = functions.invoke("serve_mcp", request)
-    assert (answer["statusCode"], answer["body"]) == (405, "")
-    assert answer["multiValueHeaders"]["Allow"] == ["POST"]
+    answer = functions.http("serve_mcp", request)
+    assert (answer.status, answer.headers["allow"], answer.body["code"]) == (405, "POST", "method_not_allowed")
 
 
 @pytest.mark.parametrize(

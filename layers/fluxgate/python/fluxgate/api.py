@@ -161,9 +161,12 @@ def reply(given: Reply) -> Response[str]:
     return Response(given.status, content_type="application/json", body=given.body)
 
 
-def only(*methods: str) -> Response[str]:
-    """405: there is such a route, for other methods."""
-    return Response(HTTPStatus.METHOD_NOT_ALLOWED, body="", headers={"Allow": ", ".join(methods)})
+def only(app: APIGatewayRestResolver, method: str) -> Response[str]:
+    """405: there is such a route, for another method."""
+    detail = f"This route takes {method} alone."
+    answer = _problem(app, HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", detail, [])
+    answer.headers["Allow"] = method
+    return answer
 
 
 def _json_body(body: str) -> Any:

@@ -66,16 +66,12 @@ class Tool:
 
 @dataclass(frozen=True)
 class Server:
-    name: str
-    title: str
-    version: str
+    info: Json
+    """`name`, `title` and `version`"""
     instructions: str
+    """How its tools go together, for the model that uses them."""
     tools: Mapping[str, Tool]
     allowed_origins: frozenset[str]
-
-    @property
-    def info(self) -> Json:
-        return {"name": self.name, "title": self.title, "version": self.version}
 
 
 @dataclass(frozen=True)
@@ -124,7 +120,7 @@ def answer(body: str, headers: Mapping[str, str], server: Server) -> Reply:
     if request.id is None:  # a notification: there is none that would change anything here
         return Reply(HTTPStatus.ACCEPTED)
     try:
-        result = _modern(request, server) if request.is_modern else _legacy(request, server)
+        result = _modern(request, server) if request.is_modern else _dispatch(_LEGACY_METHODS, request, server)
     except _Refused as refused:  # clients of the first era take other statuses for a broken connection
         return _error(refused, request.id, refused.status if request.is_modern else HTTPStatus.OK)
     return Reply(HTTPStatus.OK, json.dumps({"jsonrpc": "2.0", "id": request.id, "result": result}))
@@ -162,7 +158,7 @@ def _is_request(message: object) -> bool:
         isinstance(message, dict)
         and message.get("jsonrpc") == "2.0"
         and isinstance(message.get("method"), str)
-        and isinstance(message.get("params", {}), dict)
+        and isinstance(message.get("params"), dict | None)
         and ("id" not in message or (isinstance(message["id"], str | int) and not isinstance(message["id"], bool)))
     )
 
@@ -179,11 +175,7 @@ def _modern(request: _Request, server: Server) -> Json:
     return {"resultType": "complete", **result, "_meta": {SERVER_KEY: server.info}}
 
 
-def _legacy(request: _Request, server: Server) -> Json:
-    return _dispatch(_LEGACY_METHODS, request, server)
-
-
-def _dispatch(methods: Mapping[str, Callable[[_Request, Server], Json]], request: _Request, server: Server) -> Json:
+def _dispatch(methods: _Methods, request: _Request, server: Server) -> Json:
     if request.method not in methods:
         raise _Refused(METHOD_NOT_FOUND, "Method not found", status=HTTPStatus.NOT_FOUND)
     return methods[request.method](request, server)

@@ -107,7 +107,7 @@ def _next_step(view: TaskView) -> str:
             reason = f"{view.error.message} (code {view.error.code})" if view.error else "The provider gave no reason."
             return (
                 f"The task has failed: {reason} Polling is over: do not ask about this task again. If the reason "
-                "is something that you can change, change it and begin a new one."
+                "is something that you can change, change it and begin a new one, under a new idempotency_key if any."
             )
         case PublicStatus.EXPIRED:
             return (

@@ -31,7 +31,7 @@ from fluxgate.tools import BatchArguments, SubmitArguments, TaskArguments, TaskR
 from fluxgate.workflows.read_tasks import list_models
 from fluxgate.workflows.submit_task import submit_task
 
-VERSION = "1.0.0"
+INFO = {"name": "fluxgate", "title": "Flux image generation", "version": "1.0.0"}
 
 _TOLD: dict[type[FluxgateError], str] = {
     TaskNotFound: "There is no such task of yours: it never was, or it has been deleted. Do not ask about it again.",
@@ -64,9 +64,7 @@ class Agent:
             tools.LIST_ACTIONS: self._list_actions,
         }
         return Server(
-            name="fluxgate",
-            title="Flux image generation",
-            version=VERSION,
+            info=INFO,
             instructions=tools.INSTRUCTIONS,
             tools={name: Tool(partial(tools.definition, name), partial(_told, call)) for name, call in calls.items()},
             allowed_origins=allowed_origins,
