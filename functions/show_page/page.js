@@ -234,8 +234,7 @@ class Card {
     if (this.#shown === task.status + urls) return;
     this.#shown = task.status + urls;
     const article = this.#part("article");
-    article.setAttribute("aria-busy", !SETTLED.has(task.status));
-    article.className = task.status === "failed" || task.status === "expired" ? "bad" : "";
+    article.className = !SETTLED.has(task.status) ? "busy" : task.status === "succeeded" ? "" : "bad";
     const pictures = task.images.map((image, n) => this.#picture(image, n));
     this.#part(".pictures").replaceChildren(...(pictures.length ? pictures : [this.#state()]));
     const several = pictures.length > 1;
@@ -325,7 +324,7 @@ function useAgain({ prompt, model, size, count }) {
   if (models.has(model)) $("model").value = model;
   offerSizes(size);
   if ($("size").value !== size && models.get($("model").value).pixels) {
-    Object.assign($("size"), { value: "" });
+    $("size").value = "";
     $("pixels").value = size;
     showOtherSize();
   }
