@@ -131,7 +131,7 @@ def test_a_wrong_size_is_explained_beside_its_field_and_can_be_corrected(stack: 
 def test_a_prompt_that_is_missing_is_asked_for(page: Page) -> None:
     page.open("page-key")
     page["generate"].click()
-    page.wait(lambda: page["prompt-error"].text)
+    page.wait(lambda: page["prompt-error"].text == "This field must not be empty.")
     assert page.focused == "prompt"
 
 
