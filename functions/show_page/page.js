@@ -12,8 +12,9 @@ const WORDS = {
   failed: ["Failed", "The provider gave no reason."],
   expired: ["Expired", "No result came in time. A late one will still be shown."],
 };
-const brief = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+const SHAPE = 1.2; // width by height that a task's pictures together come close to
+const brief = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
+const exact = { dateStyle: "full", timeStyle: "long" };
 
 // ---------------------------------------------------------------- the API
 
@@ -64,7 +65,7 @@ async function enter(candidate) {
   $("key").value = candidate;
   try {
     // What cannot be a header's value would fail like a broken network.
-    if (!/^[\x21-\x7e]+$/.test(candidate)) throw new Problem(0, { detail: "Paste the key as you got it: letters and digits, no spaces." });
+    if (!/^[\x21-\x7e]+$/.test(candidate)) throw new Problem(0, { detail: "Paste a key: letters and digits, no spaces." });
     offer(await api("v1/models", { headers: { "x-api-key": candidate } }));
   } catch (problem) {
     askForKey(true, problem.message);
@@ -152,7 +153,7 @@ $("composer").addEventListener("submit", async (event) => {
   const body = JSON.stringify({
     prompt: $("prompt").value,
     model: $("model").value,
-    size: $("size").value || $("pixels").value.trim(),
+    size: $("size").value || $("pixels").value.trim() || "none", // an empty one would mean the default
     count: Number(new FormData($("composer")).get("count")),
   });
   if (unanswered?.body !== body) unanswered = { body, key: randomKey() };
@@ -175,9 +176,11 @@ function randomKey() {
 
 function explain(problem) {
   if (problem.status === 403) return askForKey(true, problem.message);
-  const [here, elsewhere] = [true, false].map((wanted) => problem.errors.filter(({ field }) => FIELDS.includes(field) === wanted));
-  for (const { field, message } of here) fault(field, message);
-  if (!here.length || elsewhere.length) fault("form", [problem.message, ...elsewhere.map(({ message }) => message)].join(" "));
+  const elsewhere = problem.errors.filter(({ field }) => !FIELDS.includes(field));
+  for (const { field, message } of problem.errors) if (FIELDS.includes(field)) fault(field, message);
+  if (elsewhere.length || !problem.errors.length) {
+    fault("form", [problem.message, ...elsewhere.map(({ message }) => message)].join(" "));
+  }
   $("composer").querySelector("[aria-invalid=true]")?.focus();
 }
 
@@ -217,7 +220,11 @@ class Card {
     this.#part(".model").textContent = model;
     this.#part(".size").textContent = size.replace("x", " × ");
     const created = new Date(created_at);
-    Object.assign(this.#part("time"), { dateTime: created_at, textContent: brief.format(created), title: exact.format(created) });
+    Object.assign(this.#part("time"), {
+      dateTime: created_at,
+      textContent: created.toLocaleString(undefined, brief),
+      title: created.toLocaleString(undefined, exact),
+    });
   }
 
   update(task) {
@@ -227,11 +234,12 @@ class Card {
     if (this.#shown === task.status + urls) return;
     this.#shown = task.status + urls;
     const article = this.#part("article");
-    article.setAttribute("aria-busy", !SETTLED.has(task.status));
-    article.className = task.status === "failed" || task.status === "expired" ? "bad" : "";
-    this.#part(".pictures").replaceChildren(...(task.images.length ? task.images.map((image, n) => this.#picture(image, n)) : [this.#state()]));
-    const several = task.images.length > 1;
-    this.#part(".downloads").replaceChildren(several ? "Download" : "", ...task.images.map((image, n) => this.#link(image, n, several)));
+    article.className = !SETTLED.has(task.status) ? "busy" : task.status === "succeeded" ? "" : "bad";
+    const pictures = task.images.map((image, n) => this.#picture(image, n));
+    this.#part(".pictures").replaceChildren(...(pictures.length ? pictures : [this.#state()]));
+    const several = pictures.length > 1;
+    const links = task.images.map((image, n) => this.#link(image, n, several));
+    this.#part(".downloads").replaceChildren(several ? "Download" : "", ...links);
   }
 
   #picture({ url, width, height }, n) {
@@ -282,7 +290,6 @@ class Card {
 
   /** Ask until nothing more will happen, or the card is gone. */
   async follow() {
-    announce(this.task);
     for (let wait = 600; !SETTLED.has(this.task.status); wait = Math.min(wait * 1.25, 8000)) {
       await pause(wait);
       if (!this.element.isConnected) return;
@@ -307,7 +314,8 @@ function newTab(url, index) {
 }
 
 function announce({ status, prompt, images, error }) {
-  const news = { succeeded: images.length === 1 ? "the picture is ready" : `${images.length} pictures are ready`, failed: `failed. ${error?.message ?? ""}` };
+  const ready = images.length === 1 ? "the picture is ready" : `${images.length} pictures are ready`;
+  const news = { succeeded: ready, failed: `failed. ${error?.message ?? ""}` };
   $("status").textContent = `${prompt.slice(0, 80)}: ${news[status] ?? status}`;
 }
 
@@ -316,7 +324,7 @@ function useAgain({ prompt, model, size, count }) {
   if (models.has(model)) $("model").value = model;
   offerSizes(size);
   if ($("size").value !== size && models.get($("model").value).pixels) {
-    Object.assign($("size"), { value: "" });
+    $("size").value = "";
     $("pixels").value = size;
     showOtherSize();
   }
@@ -331,11 +339,12 @@ function ratioOf(size) {
   return width / height;
 }
 
-/** The columns that bring a task's pictures closest to a calm shape, and that shape. */
+/** The columns that bring a task's pictures closest to SHAPE, and the shape they then have. */
 function layout(ratio, count) {
-  const shapes = [1, 2, 3, 4].filter((columns) => count % columns === 0).map((columns) => ({ columns, tile: (ratio * columns ** 2) / count }));
-  const { columns, tile } = shapes.sort((a, b) => Math.abs(Math.log(a.tile / 1.2)) - Math.abs(Math.log(b.tile / 1.2)))[0];
-  return { columns, tile: Math.min(Math.max(tile, 0.75), 2.4) };
+  const together = (columns) => (ratio * columns ** 2) / count;
+  const distance = (columns) => Math.abs(Math.log(together(columns) / SHAPE));
+  const [columns] = [1, 2, 3, 4].filter((n) => count % n === 0).sort((a, b) => distance(a) - distance(b));
+  return { columns, tile: Math.min(Math.max(together(columns), 0.75), 2.4) };
 }
 
 /** Not while nobody looks. */
@@ -363,8 +372,9 @@ const gallery = {
 
   /** A task that has just been made. The same one comes again where a request was repeated. */
   begin(task) {
-    if (!this.cards.has(task.task_id)) this.put(task, "prepend");
     $("empty").hidden = true;
+    announce(task);
+    this.put(task, "prepend");
   },
 
   put(task, where) {

@@ -53,6 +53,13 @@ def test_the_api_also_lives_under_its_stage(client: Client) -> None:
     assert client.get("/prod/v1/models").json() == client.get("/v1/models").json()
 
 
+def test_the_page_needs_no_key_and_no_slash_after_the_stage(stack: Stack) -> None:
+    shown = fetch(f"{stack.url}/")
+    assert (shown.status_code, shown.headers["Content-Type"]) == (HTTPStatus.OK, "text/html; charset=utf-8")
+    redirected = fetch(f"{stack.url}/prod")
+    assert (redirected.url, redirected.text) == (f"{stack.url}/prod/", shown.text)
+
+
 @pytest.mark.parametrize("key", [None, "", "wrong"])
 def test_without_a_valid_key_the_gateway_refuses(client: Client, key: str | None) -> None:
     answer = client.get("/v1/tasks", headers={"x-api-key": key})

@@ -112,8 +112,9 @@ def test_a_wrong_size_is_explained_beside_its_field_and_can_be_corrected(stack: 
     page.open("page-key")
     page.choose("size", "")
     assert page.focused == "pixels"
-    page["pixels"].send_keys("1000x1000")
     page.generate(prompt)
+    page.wait(lambda: "multiples of 32" in page["size-error"].text)
+    page["pixels"].send_keys("1000x1000", Keys.ENTER)
     page.wait(lambda: "The nearest is 992x992" in page["size-error"].text)
     assert page.focused == "pixels"
     assert page["pixels"].get_attribute("aria-invalid") == "true"
@@ -130,7 +131,7 @@ def test_a_wrong_size_is_explained_beside_its_field_and_can_be_corrected(stack: 
 def test_a_prompt_that_is_missing_is_asked_for(page: Page) -> None:
     page.open("page-key")
     page["generate"].click()
-    page.wait(lambda: page["prompt-error"].text)
+    page.wait(lambda: page["prompt-error"].text == "This field must not be empty.")
     assert page.focused == "prompt"
 
 
@@ -195,9 +196,14 @@ def test_the_policy_holds_even_if_the_page_had_a_hole(page: Page) -> None:
     page.driver.get_log("browser")  # type: ignore[no-untyped-call] # these complaints were wanted
 
 
-def test_a_failed_task_shows_the_reason(stack: Stack, page: Page) -> None:
-    prompt = "Something that is moderated"
-    behave(stack, prompt, Behaviour(failure=Refusal.of("forbidden")))
+@pytest.mark.parametrize(
+    ("when", "failing"),
+    [("refused", Behaviour(refusal=Refusal.of("forbidden"))), ("given up", Behaviour(failure=Refusal.of("forbidden")))],
+)
+def test_a_failed_task_shows_the_reason(stack: Stack, page: Page, when: str, failing: Behaviour) -> None:
+    """Both when the provider refuses at once and when it gives up."""
+    prompt = f"Something that is {when}"
+    behave(stack, prompt, failing)
     page.open("page-key")
     page.generate(prompt)
     card = page.card(prompt)
@@ -226,6 +232,24 @@ def test_a_request_whose_answer_was_lost_does_not_buy_twice(stack: Stack, page: 
     assert len(submissions(stack, prompt)) == 1
     page["generate"].click()  # now it is another one
     page.wait(lambda: len(submissions(stack, prompt)) == 2)
+
+
+def test_a_link_that_has_grown_old_gets_a_new_address(page: Page, owner: Client) -> None:
+    prompt = "A picture for later"
+    owner.settled(owner.generate(prompt=prompt).json()["task_id"])
+    page.open("page-key")
+    link = page.card(prompt).find_element(By.CSS_SELECTOR, ".links a")
+    old = link.get_attribute("href")
+    time.sleep(1.1)  # addresses differ by the second in which they were signed
+    page.run("""
+        const now = Date.now;
+        Date.now = () => now() + 3600_000;
+        window.open = (url) => { window.opened = url; };
+    """)
+    link.click()
+    new = page.wait(lambda: page.run("return window.opened"))
+    assert new != old
+    assert fetch(new).headers["Content-Type"] == "image/png"
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from local.worker import Invocation
 ROUTES = (
     Route("GET", "/v1/tasks/{task_id}", "read_tasks", key_required=True, timeout=29),
     Route("POST", "/v1/images", "submit_task", key_required=True, timeout=0.01),
+    Route("GET", "/", "show_page", key_required=False, timeout=29),
     Route("POST", "/open/{path+}", "open", key_required=False, timeout=29),
 )
 RESPONSES = {
@@ -141,12 +142,21 @@ def test_the_gateway_waits_only_so_long(rest: Client, http: Client, functions: F
     assert http.post("/v1/images").status_code == 503
 
 
+@pytest.mark.parametrize(("asked", "told"), [("/", "/prod/"), ("/prod/", "/prod/"), ("/prod", "/prod")])
+def test_the_stages_root_is_a_route_with_and_without_its_slash(
+    rest: Client, functions: Functions, asked: str, told: str
+) -> None:
+    assert rest.get(asked).status_code == 200
+    (event,) = functions.events
+    assert (event["path"], event["requestContext"]["path"]) == ("/", told)
+
+
 def test_an_open_route_needs_no_key(rest: Client, functions: Functions) -> None:
     assert rest.post("/open/x").status_code == 200
     assert "apiKeyId" not in functions.events[0]["requestContext"]["identity"]
 
 
-@pytest.mark.parametrize("path", ["/v1/tasks/", "/v1//tasks/t1", "/prod", "/prod/prod/v1/tasks/t1", "/v1/tasks/t1/"])
+@pytest.mark.parametrize("path", ["/v1/tasks/", "/v1//tasks/t1", "/prod/prod/v1/tasks/t1", "/v1/tasks/t1/"])
 def test_there_are_no_routes_but_the_templates(rest: Client, functions: Functions, path: str) -> None:
     assert _get(rest, path).headers["Content-Type"] == "x/client"
     assert functions.events == []

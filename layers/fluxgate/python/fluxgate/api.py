@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 Resolver = APIGatewayRestResolver | APIGatewayHttpResolver
 
 # In plainer words than pydantic's.
-MESSAGES = {"extra_forbidden": "There is no such field. Leave it out.", "missing": "This field is required."}
+MESSAGES = {
+    "extra_forbidden": "There is no such field. Leave it out.",
+    "missing": "This field is required.",
+    "string_too_short": "This field must not be empty.",
+}
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_CALLBACK_BYTES = 5 * 1024 * 1024  # the vendor repeats the prompt for each image; a Lambda event ends at 6 MB
