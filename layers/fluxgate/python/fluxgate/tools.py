@@ -11,14 +11,13 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from fluxgate.catalogue import DEFAULT_MODEL, MAX_COUNT, MODELS, Action, SizeRule
-from fluxgate.schemas import MAX_PROMPT, IdempotencyKey, ModelList, PublicStatus, TaskView
+from fluxgate.schemas import MAX_BATCH, MAX_PROMPT, IdempotencyKey, ModelList, PublicStatus, TaskView
 from fluxgate.tasks import Task
 from fluxgate.waiting import LONGEST_WAIT
 
 Json = dict[str, Any]
 
-MAX_BATCH = 50
-MAX_WAIT = int(LONGEST_WAIT)  # seconds
+MAX_WAIT = LONGEST_WAIT  # seconds
 POLL_AFTER = {PublicStatus.QUEUED: 30, PublicStatus.PROCESSING: 10}  # seconds
 
 GENERATE, EDIT, GET, GET_BATCH = "flux_generate_image", "flux_edit_image", "flux_get_task", "flux_get_tasks_batch"

@@ -17,6 +17,7 @@ from fluxgate.errors import (
     IdempotencyMismatch,
     InvalidRequest,
     StorageUnavailable,
+    TaskDeleted,
     TaskNotFound,
 )
 from fluxgate.images import ImageStore
@@ -36,6 +37,7 @@ INFO = {"name": "fluxgate", "title": "Flux image generation", "version": "1.0.0"
 _TOLD: dict[type[FluxgateError], str] = {
     TaskNotFound: "There is no such task of yours: it never was, or it has been deleted. Do not ask about it again.",
     IdempotencyMismatch: f"idempotency_key: {IdempotencyMismatch.MESSAGE}",
+    TaskDeleted: f"idempotency_key: {TaskDeleted.MESSAGE}",
     StorageUnavailable: "The service cannot reach its storage. Nothing was bought. Call again in 30 seconds.",
     CredentialsUnavailable: "The service cannot read its credentials. Nothing was bought. Call again in 30 seconds.",
 }
@@ -86,12 +88,10 @@ class Agent:
 
     def _get_tasks_batch(self, arguments: Json) -> ToolResult:
         (asked,) = _validated(tools.GET_BATCH, arguments, BatchArguments)
-        found, not_found = [], []
-        for task_id in dict.fromkeys(map(str, asked.task_ids)):
-            try:
-                found.append(self._report(self.tasks().get(task_id, self.owner)))
-            except TaskNotFound:
-                not_found.append(task_id)
+        wanted = list(dict.fromkeys(map(str, asked.task_ids)))
+        found = [self._report(task) for task in self.tasks().get_many(wanted, self.owner)]
+        known = {report.task_id for report in found}
+        not_found = [task_id for task_id in wanted if task_id not in known]
         return _result(TaskReports(tasks=found, not_found=not_found), found)
 
     def _list_models(self, arguments: Json) -> ToolResult:
