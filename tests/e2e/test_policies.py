@@ -239,6 +239,7 @@ class Journey:
         for path in ("/v1/tasks", "/v1/webhook-secret"):
             answer = self._client.get(path)
             self._expect(answer.ok, answer.text)
+        self._tool("flux_get_tasks_batch", task_ids=[task_id])
         answer = self._client.request("POST", "/v1/tasks/batch", json={"task_ids": [task_id]})
         self._expect(answer.ok, answer.text)
         self._fetch(self._view(task_id)["images"][0]["url"])
