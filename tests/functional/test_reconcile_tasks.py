@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -681,6 +682,24 @@ def test_it_stops_by_itself_when_there_is_no_time(world: World, monkeypatch: pyt
     assert world.questions == []
     assert [world.stored(task) for task in tasks] == tasks
     assert all((world.due_in(task) or 0) < 0 for task in tasks)  # the next minute's
+
+
+def test_no_kind_of_work_is_always_the_last_for_which_no_time_is_left(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Announcements that take all the time of each minute do not keep the provider from being asked."""
+    world.submitted()
+    for _ in range(2):
+        world.task(Status.SUCCEEDED)
+    world.refuse_calls(lambda *_: True, "PutEvents")
+    for _ in range(40):
+        steps = iter([300_000])  # there is time for one
+        monkeypatch.setattr(Context, "get_remaining_time_in_millis", lambda _, steps=steps: next(steps, 1_000))
+        with suppress(QueueUnavailable):
+            world.run()
+        if world.questions:
+            break
+    assert world.questions
 
 
 def test_it_stops_between_two_questions_and_keeps_what_it_has_learnt(

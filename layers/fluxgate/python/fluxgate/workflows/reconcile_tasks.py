@@ -76,9 +76,13 @@ class Reconciler:
             oldest = min(entry.due_at for entry in found if entry.due_at)
             milliseconds("OldestDue", (datetime.now(UTC) - oldest).total_seconds() * 1000)
             logger.info("Reconciling", extra={"due": len(found)})
-        self._each((removal for removal in removals if self.has_time()), self._remove)
-        self._each((task for task in due if self.has_time()), self._repair)
-        self._ask([task for task in due if _is_at_the_provider(task)])
+        steps: list[Callable[[], None]] = [
+            lambda: self._each((removal for removal in removals if self.has_time()), self._remove),
+            lambda: self._each((task for task in due if self.has_time()), self._repair),
+            lambda: self._ask([task for task in due if _is_at_the_provider(task)]),
+        ]
+        for step in random.sample(steps, len(steps)):  # as with the shards
+            step()
         if self.failures:
             raise self.failures[0]
 
