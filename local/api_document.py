@@ -253,7 +253,7 @@ def _described(generated: dict[str, Any], operation: Operation, statuses: Mappin
     answers = {str(status): _answer(*answer) for status, answer in operation.answers.items()}
     codes = sorted(operation.problems | COMMON)
     problems = {
-        str(status.value): _problem(status, [code for code in codes if statuses[code] is status])
+        str(status.value): _problem([code for code in codes if statuses[code] is status])
         for status in sorted({statuses[code] for code in codes})
     }
     described["responses"] = answers | problems
@@ -284,9 +284,9 @@ def _answer(words: str, schema: str | None) -> dict[str, Any]:
     }
 
 
-def _problem(status: HTTPStatus, codes: list[str]) -> dict[str, Any]:
+def _problem(codes: list[str]) -> dict[str, Any]:
     return {
-        "description": f"{status.phrase}: {', '.join(f'`{code}`' for code in codes)}",
+        "description": ", ".join(f"`{code}`" for code in codes),
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 
