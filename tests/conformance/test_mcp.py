@@ -89,8 +89,10 @@ def url() -> Iterator[str]:
 
     def without_key(template: Template) -> None:
         template["Parameters"]["McpAllowedOrigins"]["Default"] = stack.url
-        template["Resources"]["Api"]["Properties"]["Auth"]["ApiKeyRequired"] = False
-        template["Resources"]["ServeMcpFunction"]["Properties"]["Environment"]["Variables"]["LOCAL_OWNER"] = "suite"
+        function = template["Resources"]["ServeMcpFunction"]["Properties"]
+        function["Environment"]["Variables"]["LOCAL_OWNER"] = "suite"
+        for event in function["Events"].values():
+            event["Properties"]["Auth"] = {"ApiKeyRequired": False}
 
     stack = Stack(simulator=Simulator(behaviour=Behaviour(latency=0.1)), change=without_key)
     with stack:

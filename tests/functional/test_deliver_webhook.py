@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from threading import Thread
+from threading import Thread, get_ident
 from typing import Any
 from uuid import uuid4
 
@@ -604,6 +604,7 @@ class Names:
         self.served_at: tuple[str, int] | None = None
         self._addresses = iter(addresses)
         self._resolve, self._connect = socket.getaddrinfo, socket.socket.connect
+        self._thread = get_ident()
 
         def connect(connection: socket.socket, address: Any) -> None:
             self.connect(connection, address)
@@ -623,6 +624,9 @@ class Names:
         return [(family, socket.SOCK_STREAM, 6, "", place)]
 
     def connect(self, connection: socket.socket, address: Any) -> None:
+        if get_ident() != self._thread:  # a local stack that lives in this process
+            self._connect(connection, address)
+            return
         self.connected.append(address[0])
         if self.served_at is None:
             raise OSError("not in this test")
