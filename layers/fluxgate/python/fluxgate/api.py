@@ -117,7 +117,7 @@ def owner(app: APIGatewayRestResolver, known: OwnerSettings) -> str:
 
 
 def submitted(
-    task: Task, waited: int | None, *, replayed: bool, images: Callable[[], ImageStore]
+    task: Task, waited: float | None, *, replayed: bool, images: Callable[[], ImageStore]
 ) -> Response[SettledTaskView | TaskView]:
     """202 with the task; 200 with its images where the client has `waited` and there is an outcome."""
     is_over = waited is not None and task.status in OUTCOMES

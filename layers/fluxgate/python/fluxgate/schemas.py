@@ -44,6 +44,11 @@ def _refuse(code: str, message: str) -> PydanticCustomError:
     return PydanticCustomError(code, "{message}", {"message": message})
 
 
+def named_faults(error: ValidationError) -> list[tuple[str, str]]:
+    """(field, message) pairs, as InvalidRequest has them."""
+    return [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors(include_input=False)]
+
+
 _http_url = TypeAdapter(HttpUrl)
 
 
@@ -418,7 +423,7 @@ class Order:
             try:
                 found.append(model.model_validate(content))
             except ValidationError as error:
-                faults += [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
+                faults += named_faults(error)
         if faults:
             raise InvalidRequest(faults)
         envelope, request = found

@@ -154,12 +154,13 @@ class TaskStore:
             raise TaskNotFound
         return Task.from_item(item)
 
-    def get_many(self, task_ids: Collection[str], owner: str) -> list[Task]:
-        """Those of up to 100 tasks that are this owner's, in the order of `task_ids`."""
+    def get_many(self, task_ids: Collection[str], owner: str) -> tuple[list[Task], list[str]]:
+        """Those of up to 100 tasks that are this owner's, and the other ids, both in the order of `task_ids`."""
         wanted = dict.fromkeys(task_ids)
         items = {item["task_id"]: item for item in self._table.get_many([{"task_id": task_id} for task_id in wanted])}
-        found = (items[task_id] for task_id in wanted if task_id in items)
-        return [Task.from_item(item) for item in found if not _is_gone(item) and item["owner"] == owner]
+        shown = {name for name, item in items.items() if not _is_gone(item) and item["owner"] == owner}
+        found = [Task.from_item(items[task_id]) for task_id in wanted if task_id in shown]
+        return found, [task_id for task_id in wanted if task_id not in shown]
 
     def begin_removal(self, task_id: str, owner: str) -> Removal:
         """Take everything away from a task but what its images are called and what keeps its id used. It is in no list

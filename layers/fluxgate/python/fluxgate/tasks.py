@@ -101,6 +101,10 @@ class Delivery:
     last_answer: str | None = None
     """The receiver's status, or why there was none, of the last attempt."""
 
+    def is_due(self, now: datetime) -> bool:
+        """Whether an attempt may be made."""
+        return self.state is DeliveryState.PENDING and (self.next_at is None or self.next_at <= now)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -21,32 +20,31 @@ _PREFERENCE = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=$|[,;])", r
 
 @dataclass(frozen=True)
 class Wait:
-    """So many seconds from now; None: the client did not ask for it."""
+    """So many seconds from now, LONGEST_WAIT at most; None: the client did not ask for it."""
 
-    seconds: int | None
+    seconds: float | None
     _began: float = field(default_factory=time.monotonic)
 
     @classmethod
+    def of(cls, seconds: float) -> Self:
+        return cls(min(seconds, LONGEST_WAIT))
+
+    @classmethod
     def preferred(cls, header: str) -> Self:
-        """By a `Prefer` header (RFC 7240), LONGEST_WAIT at most. What is no preference is passed over."""
+        """By a `Prefer` header (RFC 7240). What is no preference is passed over."""
         found = _PREFERENCE.search(header)
-        return cls(min(int(found[1]), LONGEST_WAIT) if found else None)
+        return cls.of(int(found[1])) if found else cls(None)
 
     def for_outcome(self, task: Task, tasks: TaskStore) -> Task:
-        return wait_for_outcome(task, self._began + (self.seconds or 0), tasks)
-
-
-def wait_for_outcome(
-    task: Task, until: float, tasks: TaskStore, *, pause: Callable[[float], None] = time.sleep
-) -> Task:
-    """The task as it is when it has its outcome, or at `until` of `time.monotonic`. Raises nothing of ours: the task is
-    stored, and a client that saw an error would ask, and pay, again."""
-    while task.status not in OUTCOMES and (left := until - time.monotonic()) > 0:
-        pause(min(LOOK_EVERY, left))
-        try:
-            task = tasks.get(task.task_id, task.owner)
-        except StorageUnavailable as error:
-            logger.warning("Outcome not read", extra={"reason": str(error)})
-        except TaskNotFound:  # deleted meanwhile
-            break
-    return task
+        """The task as it is when it has its outcome, or when the time is up. Raises nothing of ours: the task is
+        stored, and a client that saw an error would ask, and pay, again."""
+        until = self._began + (self.seconds or 0)
+        while task.status not in OUTCOMES and (left := until - time.monotonic()) > 0:
+            time.sleep(min(LOOK_EVERY, left))
+            try:
+                task = tasks.get(task.task_id, task.owner)
+            except StorageUnavailable as error:
+                logger.warning("Outcome not read", extra={"reason": str(error)})
+            except TaskNotFound:  # deleted meanwhile
+                break
+        return task

@@ -36,7 +36,7 @@ def deliver_webhook(
         logger.info("Webhook of a task that is gone")
         return
     webhook = task.webhook
-    if task.callback_url is None or webhook is None or task.status is not status or not _is_due(webhook, now):
+    if task.callback_url is None or webhook is None or task.status is not status or not webhook.is_due(now):
         logger.info("Webhook not due", extra={"status": task.status})
         return
     body = WebhookMessage.of(task, TaskView.of(task, images.url)).model_dump_json().encode()
@@ -49,10 +49,6 @@ def deliver_webhook(
         logger.info("Delivery not noted", extra={"answer": answer.summary})
         return
     _tell(task, delivery, answered)
-
-
-def _is_due(webhook: Delivery, now: datetime) -> bool:
-    return webhook.state is DeliveryState.PENDING and (webhook.next_at is None or webhook.next_at <= now)
 
 
 def _judge(webhook: Delivery, answer: Answer, now: datetime) -> Delivery:

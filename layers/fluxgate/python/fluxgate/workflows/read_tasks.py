@@ -44,9 +44,8 @@ def list_tasks(
 
 def read_tasks(task_ids: Sequence[str], *, owner: str, tasks: TaskStore, images: ImageStore) -> TaskBatch:
     """In the order of `task_ids`, and which of them are no tasks of this owner's."""
-    found = [TaskView.of(task, images.url) for task in tasks.get_many(task_ids, owner)]
-    known = {view.task_id for view in found}
-    return TaskBatch(tasks=found, missing=[task_id for task_id in dict.fromkeys(task_ids) if task_id not in known])
+    found, missing = tasks.get_many(task_ids, owner)
+    return TaskBatch(tasks=[TaskView.of(task, images.url) for task in found], missing=missing)
 
 
 def list_models() -> ModelList:

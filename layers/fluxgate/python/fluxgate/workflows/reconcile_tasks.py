@@ -23,7 +23,6 @@ from fluxgate.tasks import (
     DELIVERED_WITHIN,
     DUE_AFTER,
     OUTCOMES,
-    DeliveryState,
     Removal,
     Status,
     Task,
@@ -118,11 +117,7 @@ class Reconciler:
         webhook = task.webhook
         if task.announced is not task.status:
             announce(task, bus=self.bus, tasks=self.tasks)
-        elif (
-            webhook
-            and webhook.state is DeliveryState.PENDING
-            and (webhook.next_at is None or webhook.next_at <= datetime.now(UTC))
-        ):
+        elif webhook and webhook.is_due(datetime.now(UTC)):
             current = self._postpone(task, scaled(DELIVERED_WITHIN))
             self.webhooks.send(WebhookJob.of(current).to_json())
         elif task.status is not Status.EXPIRED:

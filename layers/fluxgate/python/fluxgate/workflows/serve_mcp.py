@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from fluxgate import tools, waiting
+from fluxgate import tools
 from fluxgate.errors import (
     CredentialsUnavailable,
     FluxgateError,
@@ -23,12 +22,13 @@ from fluxgate.errors import (
 from fluxgate.images import ImageStore
 from fluxgate.intake import Intake
 from fluxgate.mcp import Json, Picture, Server, Tool, ToolResult
-from fluxgate.schemas import EditRequest, GenerateRequest, PublicStatus
+from fluxgate.schemas import EditRequest, GenerateRequest, PublicStatus, named_faults
 from fluxgate.store import TaskStore
 from fluxgate.submissions import Submitter
 from fluxgate.tasks import Task
 from fluxgate.telemetry import about_task, logger
 from fluxgate.tools import BatchArguments, SubmitArguments, TaskArguments, TaskReport, TaskReports
+from fluxgate.waiting import Wait
 from fluxgate.workflows.read_tasks import list_models
 from fluxgate.workflows.submit_task import submit_task
 
@@ -54,7 +54,6 @@ class Agent:
     submitter: Callable[[], Submitter]
     tasks: Callable[[], TaskStore]
     images: Callable[[], ImageStore]
-    began: float = field(default_factory=time.monotonic)
 
     def server(self, allowed_origins: frozenset[str]) -> Server:
         calls: dict[str, Callable[[Json], ToolResult]] = {
@@ -75,24 +74,24 @@ class Agent:
     def _submit(self, name: str, kind: type[GenerateRequest | EditRequest], arguments: Json) -> ToolResult:
         """A task that fails is an error of the tool, and told like any other."""
         how, request = _validated(name, arguments, SubmitArguments, kind)
+        wait = Wait.of(how.wait_seconds)  # from now: the submission may take long itself
         intake, submitter = self.intake(), self.submitter()
         task, _ = submit_task(request, owner=self.owner, key=how.idempotency_key, intake=intake, submitter=submitter)
-        report = self._awaited(task, how.wait_seconds)
+        report = self._report(wait.for_outcome(task, self.tasks()))
         return _result(report, [report], is_error=report.status is PublicStatus.FAILED)
 
     def _get_task(self, arguments: Json) -> ToolResult:
         (asked,) = _validated(tools.GET, arguments, TaskArguments)
         about_task(str(asked.task_id))
-        report = self._awaited(self.tasks().get(str(asked.task_id), self.owner), asked.wait_seconds)
+        task = self.tasks().get(str(asked.task_id), self.owner)
+        report = self._report(Wait.of(asked.wait_seconds).for_outcome(task, self.tasks()))
         return _result(report, [report])
 
     def _get_tasks_batch(self, arguments: Json) -> ToolResult:
         (asked,) = _validated(tools.GET_BATCH, arguments, BatchArguments)
-        wanted = list(dict.fromkeys(map(str, asked.task_ids)))
-        found = [self._report(task) for task in self.tasks().get_many(wanted, self.owner)]
-        known = {report.task_id for report in found}
-        not_found = [task_id for task_id in wanted if task_id not in known]
-        return _result(TaskReports(tasks=found, not_found=not_found), found)
+        found, not_found = self.tasks().get_many([str(task_id) for task_id in asked.task_ids], self.owner)
+        reports = [self._report(task) for task in found]
+        return _result(TaskReports(tasks=reports, not_found=not_found), reports)
 
     def _list_models(self, arguments: Json) -> ToolResult:
         _validated(tools.LIST_MODELS, arguments)
@@ -101,11 +100,6 @@ class Agent:
     def _list_actions(self, arguments: Json) -> ToolResult:
         _validated(tools.LIST_ACTIONS, arguments)
         return _result(tools.list_actions())
-
-    def _awaited(self, task: Task, seconds: float) -> TaskReport:
-        """Counted from the beginning of the request: the submission may have taken long itself."""
-        until = self.began + min(seconds, waiting.LONGEST_WAIT)
-        return self._report(waiting.wait_for_outcome(task, until, self.tasks()))
 
     def _report(self, task: Task) -> TaskReport:
         return TaskReport.on(task, lambda key: self.images().url(key))
@@ -127,7 +121,7 @@ def _validated(name: str, arguments: Json, *kinds: type[BaseModel]) -> list[Any]
         try:
             found.append(kind.model_validate(mine))
         except ValidationError as error:
-            faults += [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors(include_input=False)]
+            faults += named_faults(error)
     if faults:
         raise InvalidRequest(faults)
     return found
