@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -17,7 +16,7 @@ from typing import Any
 
 from fluxgate import api
 from local import docs_page
-from local.openapi import rest_api
+from local.openapi import Api, rest_api
 from local.stack import ROOT
 from local.template import Template, of_type, translate
 
@@ -166,11 +165,12 @@ _NOT_OURS = {"HTTPValidationError", "ValidationError", "ResponseValidationError"
 
 def document() -> dict[str, Any]:
     """OpenAPI 3.1. The operations and schemas come from the functions that the template gives routes to."""
-    template = translate(ROOT / "template.yaml", {"FluxApiToken": "unused"})
-    statuses = _statuses(template)
+    gateway = _gateway(translate(ROOT / "template.yaml", {"FluxApiToken": "unused"}))
+    statuses = _statuses(gateway)
+    documented = {route.function for route in gateway.routes if (route.method.lower(), route.path) in OPERATIONS}
     paths: dict[str, Any] = {}
     schemas: dict[str, Any] = {"Problem": PROBLEM}
-    for function in _functions(template):
+    for function in sorted(documented):
         found = _schema(function)
         schemas |= found["components"]["schemas"]
         for path, operations in found["paths"].items():
@@ -198,31 +198,19 @@ def written() -> dict[Path, str]:
     return {PATH: json.dumps(made, indent=2, ensure_ascii=False) + "\n", docs_page.PATH: docs_page.page(made)}
 
 
-def _statuses(template: Template) -> dict[str, HTTPStatus]:
+def _gateway(template: Template) -> Api:
+    """The REST API, its functions by their folders."""
+    functions = of_type(template, "AWS::Lambda::Function").items()
+    return rest_api(template, {name: it["Properties"]["Code"]["S3Key"].rpartition("/")[2] for name, it in functions})
+
+
+def _statuses(gateway: Api) -> dict[str, HTTPStatus]:
     """By `code`: of the functions' own refusals, and of the gateway's."""
     found = {code: status for status, code, _ in api.TABLE.values()}
-    for response in rest_api(template, defaultdict(str)).responses.values():
+    for response in gateway.responses.values():
         problem = json.loads(response.body)
         found[problem["code"]] = HTTPStatus(problem["status"])
     return found
-
-
-def _functions(template: Template) -> list[str]:
-    """The folders of those that serve the API's documented routes."""
-    ((_, gateway),) = of_type(template, "AWS::ApiGateway::RestApi").items()
-    uris = [
-        operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
-        for path, operations in gateway["Properties"]["Body"]["paths"].items()
-        for method, operation in operations.items()
-        if (method, path) in OPERATIONS
-    ]
-    functions = of_type(template, "AWS::Lambda::Function")
-    folders = {
-        functions[name]["Properties"]["Code"]["S3Key"].rpartition("/")[2]
-        for name in functions
-        if any(f"{{{name}.Arn}}" in uri for uri in uris)
-    }
-    return sorted(folders)
 
 
 def _schema(function: str) -> dict[str, Any]:

@@ -31,13 +31,12 @@ HEAD = """<!doctype html>
 FOOT = """</body>
 </html>
 """
-MODELS = ("GenerateRequest", "EditRequest", "BatchRequest")  # are shown with their operations
 
 
 def page(document: dict[str, Any]) -> str:
     """The whole of it, from an OpenAPI document of ours."""
     operations = [
-        (tag["name"], method, path, operation)
+        (method, path, operation)
         for tag in document["tags"]
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
@@ -48,25 +47,27 @@ def page(document: dict[str, Any]) -> str:
         for *_, operation in operations
     )
     schemas = document["components"]["schemas"]
-    shown = {name: schema for name, schema in schemas.items() if "properties" in schema and name not in MODELS}
-    body = "\n".join(
+    # Those stand with the operations.
+    bodies = {_name(_body(operation)) for *_, operation in operations if _body(operation)}
+    shown = {name: schema for name, schema in schemas.items() if "properties" in schema and name not in bodies}
+    content = "\n".join(
         [
             f'<nav class="contents" aria-label="Contents"><ol>{links}',
             '<li><a href="#schemas">Objects</a></li></ol></nav>',
             "<main>",
             f"<p>{_words(document['info']['description'])}</p>",
             "<p>Every request carries an API key in the header <code>x-api-key</code>.</p>",
-            *(_operation(method, path, operation, schemas) for _, method, path, operation in operations),
+            *(_operation(method, path, operation, schemas) for method, path, operation in operations),
             '<section id="schemas"><h2>Objects</h2>',
             *(_schema(name, schema) for name, schema in shown.items()),
             "</section></main>",
         ]
     )
-    return f"{HEAD}{body}\n{FOOT}"
+    return f"{HEAD}{content}\n{FOOT}"
 
 
 def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
-    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    content = _body(operation)
     parts = [
         f'<article id="{operation["operationId"]}">',
         f"<h2>{escape(operation['summary'])}</h2>",
@@ -80,8 +81,7 @@ def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[
         )
         parts.append(_table("Parameters", ("name", "in", "type", ""), rows))
     if content:
-        name = content["schema"]["$ref"].rpartition("/")[2]
-        parts.append(_fields("Body", schemas[name]))
+        parts.append(_fields("Body", schemas[_name(content)]))
         parts += [_example(method, path, example["value"]) for example in content["examples"].values()]
     else:
         parts.append(_example(method, path, None))
@@ -91,6 +91,16 @@ def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[
     )
     parts += [_table("Answers", ("status", "", "object"), answers), "</article>"]
     return "\n".join(parts)
+
+
+def _body(operation: dict[str, Any]) -> dict[str, Any]:
+    """The content of a request; empty where there is none."""
+    return dict(operation.get("requestBody", {}).get("content", {}).get("application/json", {}))
+
+
+def _name(content: dict[str, Any]) -> str:
+    """Of the content's schema."""
+    return str(content["schema"]["$ref"].rpartition("/")[2])
 
 
 def _schema(name: str, schema: dict[str, Any]) -> str:

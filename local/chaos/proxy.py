@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import http.client
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
-from typing import Any, Self
+from threading import Lock
+from typing import Self
 from urllib.parse import urlsplit
 
 from local.chaos import calls
@@ -15,6 +14,7 @@ from local.chaos.calls import Call
 from local.chaos.faults import Chooser, Fault, error
 from local.chaos.journal import Journal
 from local.chaos.plan import number_in
+from local.chaos.quiet import QuietHandler, QuietServer
 
 _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "expect", "keep-alive"}
 Answer = tuple[int, list[tuple[str, str]], bytes]
@@ -30,22 +30,19 @@ class Proxy:
         self._callers: dict[tuple[int | None, str], str] = {}
         self._lock = Lock()
         self._server = _Server(self)
-        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), name="aws-proxy")
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._server.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    def __exit__(self, *fault: object) -> None:
+        self._server.__exit__(*fault)
 
     def front(self, endpoint: str) -> str:
         """See Stack."""
         parts = urlsplit(endpoint)
         self.upstream = (parts.hostname or "", parts.port or 80)
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return self._server.url
 
     def saw(self, call: Call) -> None:
         number = self.journal.number(call.task_id)
@@ -62,27 +59,20 @@ class Proxy:
             self.journal.fault(point, number, worker)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 256
-
+class _Server(QuietServer):
     def __init__(self, proxy: Proxy) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler, "aws-proxy")
         self.proxy = proxy
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Killed processes leave broken connections."""
 
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1
     server: _Server
     _connection: http.client.HTTPConnection | None = None
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the base class's name
         proxy = self.server.proxy
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -167,8 +157,4 @@ class _Handler(BaseHTTPRequestHandler):
     def finish(self) -> None:
         if self._connection:
             self._connection.close()
-        with contextlib.suppress(OSError):
-            super().finish()
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Say nothing."""
+        super().finish()

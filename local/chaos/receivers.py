@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
-from typing import Any, Self
+from threading import Lock
+from typing import Self
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from local.chaos.dice import Dice
 from local.chaos.journal import Journal
 from local.chaos.plan import Plan
+from local.chaos.quiet import QuietHandler, QuietServer
 
 HANG = 20  # seconds; longer than fluxgate waits
 KILLED = 0.04  # of the first deliveries, before they are answered
@@ -40,17 +39,14 @@ class Receivers:
         self._seen: defaultdict[str, int] = defaultdict(int)
         self._lock = Lock()
         self._server = _Server(self)
-        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), name="receivers")
-        self.url = f"http://127.0.0.1:{self._server.server_port}/hooks"
+        self.url = f"{self._server.url}/hooks"
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._server.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    def __exit__(self, *fault: object) -> None:
+        self._server.__exit__(*fault)
 
     def take(self, path: str, headers: dict[str, str], body: bytes) -> int | None:
         """The status to answer with; None breaks the connection."""
@@ -97,23 +93,16 @@ def _answer(plan: Plan, nth: int) -> int | None:
     return for_ever.get(plan.receiver, 204)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 256
-
+class _Server(QuietServer):
     def __init__(self, receivers: Receivers) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler, "receivers")
         self.receivers = receivers
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Killed processes leave broken connections."""
 
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     server: _Server
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - the base class's name
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
         status = self.server.receivers.take(self.path, headers, body)
@@ -126,10 +115,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     do_GET = do_POST  # noqa: N815 - a followed redirect
-
-    def finish(self) -> None:
-        with contextlib.suppress(OSError):
-            super().finish()
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Say nothing."""
