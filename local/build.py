@@ -43,7 +43,7 @@ def build(sam: str) -> None:
     with (BUILD.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if is_stale():
-            _build(sam)
+            sam_build(sam, ROOT / "template.yaml", BUILD)
 
 
 def is_stale() -> bool:
@@ -55,14 +55,15 @@ def is_stale() -> bool:
     return any(path.stat().st_mtime > built for path in sources if path.is_file() and path.suffix != ".pyc")
 
 
-def _build(sam: str) -> None:
+def sam_build(sam: str, template: Path, into: Path, *options: str) -> None:
+    """Run `sam build`, whose `options` may follow. Raises SamUnavailable or BuildFailed."""
     path = os.environ["PATH"]
     if f"python{sys.version_info.major}.{sys.version_info.minor}" == PYTHON:
         path = f"{Path(sys.executable).parent}{os.pathsep}{path}"
     environment = os.environ | {"PATH": path, "SAM_CLI_TELEMETRY": "0"}
     if not _runs(PYTHON, path):
         raise SamUnavailable(f"`sam build` needs {PYTHON} on PATH.")
-    command = [sam, "build", "--template", "template.yaml", "--build-dir", str(BUILD)]
+    command = [sam, "build", "--template", str(template), "--build-dir", str(into), *options]
     if subprocess.run(command, cwd=ROOT, env=environment, stdout=sys.stderr, check=False).returncode:
         raise BuildFailed
 
