@@ -1,12 +1,14 @@
-"""The packages under measurement: what `sam build` makes of the repository, of bare handlers, and by its default way."""
+"""The packages under measurement: what `sam build` makes of the repository, by its Makefiles and by default."""
 
 from __future__ import annotations
 
 import re
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from local.build import BUILD, build, sam_build
 from local.containers import architecture
@@ -63,3 +65,14 @@ def _build_by_default(sam: str) -> None:
     DEFAULT_TEMPLATE.parent.mkdir(exist_ok=True)
     DEFAULT_TEMPLATE.write_text(text)
     sam_build(sam, DEFAULT_TEMPLATE, SCRATCH / "default", "--parameter-overrides", f"Architecture={architecture()}")
+
+
+def layer_sizes(builds: Builds) -> tuple[int, int]:
+    """Of the dependencies' layer in bytes: zipped, as Lambda takes it, and unzipped."""
+    files = [path for path in (builds.ours / DEPENDENCIES).rglob("*") if path.is_file()]
+    with tempfile.TemporaryFile() as buffer:
+        with ZipFile(buffer, "w", ZIP_DEFLATED) as archive:
+            for path in files:
+                archive.write(path, path.relative_to(builds.ours))
+        zipped = buffer.tell()
+    return zipped, sum(path.stat().st_size for path in files)

@@ -136,7 +136,13 @@ class Sandbox:
         hosts = {found.host: "host-gateway"} if found.options else {}
         container = client.containers.run(
             IMAGE.format(architecture()),
-            ["--log-level", "error", "--runtime-interface-emulator-address", f"0.0.0.0:{PORT}", "/var/runtime/bootstrap"],
+            [
+                "--log-level",
+                "error",
+                "--runtime-interface-emulator-address",
+                f"0.0.0.0:{PORT}",
+                "/var/runtime/bootstrap",
+            ],
             entrypoint="/var/rapid/aws-lambda-rie",
             environment={**self._environment, "_HANDLER": "measured.handler", "LAMBDA_TASK_ROOT": "/var/task"},
             volumes={

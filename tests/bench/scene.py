@@ -29,7 +29,8 @@ class Scene:
     def __init__(self, front: Callable[[str], str] | None = None) -> None:
         """`front` is `Stack`'s."""
         found = engine()
-        host, self._name = (ANYWHERE, found.host) if found else ("127.0.0.1", None)
+        host = ANYWHERE if found else "127.0.0.1"
+        self._name = found.host if found else None
         public_url = f"http://{self._name}:{{port}}" if self._name else None
         self.simulator = Simulator(host, public_url=public_url, behaviour=QUICK)
         self.stack = Stack(host=host, name=self._name, simulator=self.simulator, functions=False, front=front)
@@ -80,6 +81,12 @@ def event(name: str) -> dict[str, Any]:
     """`events/<name>.json`."""
     loaded: dict[str, Any] = json.loads(_path(name).read_text())
     return loaded
+
+
+def event_body(name: str) -> dict[str, Any]:
+    """What an event's request says."""
+    body: dict[str, Any] = json.loads(event(name)["body"])
+    return body
 
 
 def _path(name: str) -> Path:

@@ -11,11 +11,12 @@ import imagesize
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fluxgate.errors import ImageUnavailable, StorageUnavailable
-from fluxgate.outbound import download
-from fluxgate.tasks import Image
+from fluxgate.guarded import download
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+    from fluxgate.tasks import Image
 
 MAX_BYTES = 50 * 1024 * 1024
 IN_MEMORY_BYTES = 16 * 1024 * 1024  # beyond it a picture waits on the function's disk

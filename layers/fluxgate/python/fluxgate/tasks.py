@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from fluxgate.catalogue import Action
 from fluxgate.settings import time_scale
+
+if TYPE_CHECKING:
+    from fluxgate.catalogue import Action
 
 
 class Status(StrEnum):

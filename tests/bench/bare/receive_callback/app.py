@@ -3,13 +3,14 @@
 import hashlib
 import json
 import os
+from typing import Any
 
 import boto3
 
 dynamodb = boto3.client("dynamodb")
 
 
-def handler(event, context):
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     answer = json.loads(event["body"])
     parameters = event["pathParameters"]
     dynamodb.update_item(

@@ -6,6 +6,7 @@ import os
 import secrets
 import time
 import uuid
+from typing import Any
 
 import boto3
 import requests
@@ -16,7 +17,7 @@ session = requests.Session()
 token = None
 
 
-def handler(event, context):
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     global token  # noqa: PLW0603
     if token is None:
         arn = os.environ["FLUX_API_TOKEN_SECRET_ARN"]

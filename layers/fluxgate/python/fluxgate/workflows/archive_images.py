@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fluxgate.errors import ArchiveIncomplete, ImageUnavailable, MoveRefused, StorageUnavailable, TaskNotFound
-from fluxgate.images import ImageStore
-from fluxgate.schemas import ArchiveJob
-from fluxgate.store import TaskStore
 from fluxgate.tasks import Image, Status, Task
 from fluxgate.telemetry import about_task, count, logger, milliseconds
+
+if TYPE_CHECKING:
+    from fluxgate.images import ImageStore
+    from fluxgate.messages import ArchiveJob
+    from fluxgate.store import TaskStore
 
 TOTAL_SECONDS = 50.0  # for all images of a task: below the function's timeout
 

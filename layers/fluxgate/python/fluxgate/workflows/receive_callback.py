@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fluxgate.errors import MoveRefused
 from fluxgate.providers import Failed, Generated, Outcome, Running
-from fluxgate.store import TaskStore
 from fluxgate.tasks import Status, Task
 from fluxgate.telemetry import about_task, count, logger, milliseconds
+
+if TYPE_CHECKING:
+    from fluxgate.store import TaskStore
 
 
 def receive_callback(outcome: Outcome, *, task_id: str, token: str, tasks: TaskStore) -> None:
