@@ -47,9 +47,9 @@ class Context:
 
 
 def called_services() -> set[str]:
-    """The AWS services that wiring.py makes clients of."""
+    """The AWS services of which wiring.py, or X-Ray's SDK, makes clients."""
     wiring = ROOT / "layers/fluxgate/python/fluxgate/wiring.py"
-    return set(re.findall(r'\b_client\("([a-z0-9-]+)"', wiring.read_text()))
+    return {"xray", *re.findall(r'\b_client\("([a-z0-9-]+)"', wiring.read_text())}
 
 
 def event(name: str) -> Event:
