@@ -88,6 +88,10 @@ lock: $(VENV)/tests ## Choose the newest versions that fit together and write al
 openapi: $(VENV)/tests ## Write the API's document anew
 	$(RUN) -m local.api_document
 
+.PHONY: imports
+imports: $(VENV)/tests $(SAM_VENV)/sam ## Write anew what each function imports at a cold start; needs python3.13 on PATH
+	$(RUN) -m tests.container.imports
+
 .PHONY: clean
 clean: ## Remove everything that make has made
 	rm -rf .venv* .aws-sam .local .reports .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

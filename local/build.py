@@ -57,15 +57,22 @@ def is_stale() -> bool:
 
 def sam_build(sam: str, template: Path, into: Path, *options: str) -> None:
     """Run `sam build`, whose `options` may follow. Raises SamUnavailable or BuildFailed."""
+    command = [sam, "build", "--template", str(template), "--build-dir", str(into), *options]
+    if subprocess.run(command, cwd=ROOT, env=environment(), stdout=sys.stderr, check=False).returncode:
+        raise BuildFailed
+
+
+def environment() -> dict[str, str]:
+    """What a build needs: the functions' interpreter is on PATH, if only as the one that runs this.
+
+    Raises SamUnavailable.
+    """
     path = os.environ["PATH"]
     if f"python{sys.version_info.major}.{sys.version_info.minor}" == PYTHON:
         path = f"{Path(sys.executable).parent}{os.pathsep}{path}"
-    environment = os.environ | {"PATH": path, "SAM_CLI_TELEMETRY": "0"}
     if not _runs(PYTHON, path):
         raise SamUnavailable(f"`sam build` needs {PYTHON} on PATH.")
-    command = [sam, "build", "--template", str(template), "--build-dir", str(into), *options]
-    if subprocess.run(command, cwd=ROOT, env=environment, stdout=sys.stderr, check=False).returncode:
-        raise BuildFailed
+    return os.environ | {"PATH": path, "SAM_CLI_TELEMETRY": "0"}
 
 
 def _runs(program: str, path: str) -> bool:

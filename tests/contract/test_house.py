@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from tests.harness import EVENTS, ROOT
+from tests.harness import EVENTS, ROOT, called_services
 
 FUNCTIONS = sorted(path.name for path in (ROOT / "functions").iterdir() if (path / "app.py").exists())
 SCHEDULED = {"reconcile_tasks"}  # a schedule has nothing to say that could be wrong
@@ -142,3 +142,9 @@ def test_the_layers_are_built_for_the_templates_runtime() -> None:
     runtime = yaml_parse((ROOT / "template.yaml").read_text())["Globals"]["Function"]["Runtime"]
     for layer in ("dependencies", "fluxgate"):
         assert f"RUNTIME_PYTHON := {runtime}\n" in (ROOT / f"layers/{layer}/Makefile").read_text()
+
+
+def test_the_layer_keeps_the_models_of_the_services_that_are_called() -> None:
+    """To call another service, add it to SERVICES in layers/dependencies/Makefile."""
+    (kept,) = re.findall(r"^SERVICES := (.*)$", (ROOT / "layers/dependencies/Makefile").read_text(), re.MULTILINE)
+    assert kept.split() == sorted(called_services())
