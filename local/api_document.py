@@ -21,13 +21,12 @@ from pydantic.json_schema import models_json_schema
 from fluxgate import problems
 from fluxgate.views import SettledTaskView
 from local import docs_page
+from local.build import IMPORTABLE
 from local.openapi import Api, rest_api
 from local.stack import ROOT
 from local.template import Template, of_type, translate
 
 PATH = ROOT / "functions/show_page/openapi.json"
-# What the functions' adapters are made of when they are imported; nothing is called.
-UNUSED = dict.fromkeys(("TASKS_TABLE", "IMAGES_BUCKET", "WEBHOOK_QUEUE_URL", "AWS_DEFAULT_REGION"), "unused")
 VERSION = "1.0.0"
 DESCRIPTION = (
     "Image generation with Flux models. A request makes a task; the task, asked for or told by webhook, has the "
@@ -232,7 +231,7 @@ def _schema(function: str) -> dict[str, Any]:
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
-    with patch.dict(os.environ, UNUSED):
+    with patch.dict(os.environ, IMPORTABLE):
         spec.loader.exec_module(module)
     found = module.app.get_openapi_schema(title="fluxgate", version=VERSION)
     schema: dict[str, Any] = found.model_dump(by_alias=True, exclude_none=True, mode="json")

@@ -14,6 +14,12 @@ from local.stack import ROOT
 BUILD = ROOT / ".aws-sam/build"
 TEMPLATE = BUILD / "template.yaml"
 SOURCES = ("functions", "layers")
+# An environment in which every function can be imported: of its variables its clients are made, and nobody is called.
+IMPORTABLE = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "RETENTION_DAYS": "1",
+    **dict.fromkeys(("TASKS_TABLE", "IMAGES_BUCKET", "ARCHIVE_QUEUE_URL", "WEBHOOK_QUEUE_URL", "EVENT_BUS"), "unused"),
+}
 PYTHON = "python3.13"  # the functions' interpreter, for which the layers are compiled
 
 

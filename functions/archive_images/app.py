@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-wiring.prepare(wiring.tasks, wiring.images)
+wiring.prepare(wiring.tasks, wiring.image_archive)
 
 
 def archive(record: SQSRecord) -> None:
@@ -20,7 +20,7 @@ def archive(record: SQSRecord) -> None:
         attempt=events.attempt(record),
         attempts=wiring.archive_attempts(),
         max_age=wiring.archive_max_age(),
-        images=wiring.images(),
+        images=wiring.image_archive(),
         tasks=wiring.tasks(),
     )
 

@@ -7,7 +7,7 @@ from fluxgate.telemetry import entrypoint
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-wiring.prepare(wiring.tasks)
+wiring.prepare(wiring.tasks, wiring.provider_session)
 
 
 @entrypoint()

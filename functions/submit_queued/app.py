@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-wiring.prepare(wiring.tasks, wiring.credentials)
+wiring.prepare(wiring.intake, wiring.credentials, wiring.provider_session)
 
 
 def submit(record: SQSRecord) -> None:

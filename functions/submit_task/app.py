@@ -17,7 +17,7 @@ Key = Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key")]
 Prefer = Annotated[str, Header()]
 
 app = api.rest()
-wiring.prepare(wiring.tasks, wiring.credentials)
+wiring.prepare(wiring.intake, wiring.credentials, wiring.provider_session)
 
 
 @app.post("/v1/images/generations")

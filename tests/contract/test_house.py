@@ -21,7 +21,7 @@ LAYERS: list[set[str]] = [
     {"dynamodb", "credentials", "outbound", "guarded", "queues"},
     {"tasks"},
     {"store"},
-    {"providers", "images", "schemas", "views", "webhooks", "mcp"},
+    {"providers", "images", "archive", "schemas", "views", "webhooks", "mcp"},
     {"listings", "messages"},
     {"intake", "submissions", "announcements", "removals", "waiting", "tools"},
     {"workflows", "events", "orders"},

@@ -15,6 +15,7 @@ from fluxgate import settings
 from fluxgate.store import TaskStore
 
 if TYPE_CHECKING:
+    from fluxgate.archive import ImageArchive
     from fluxgate.credentials import Credentials
     from fluxgate.guarded import Receivers
     from fluxgate.images import ImageStore
@@ -56,17 +57,24 @@ def tasks() -> TaskStore:
     return TaskStore(Table(_client("dynamodb"), settings.read(settings.TableSettings).tasks_table))
 
 
+def _bucket() -> tuple[Any, str]:
+    # Signature version 4 and the regional endpoint: a presigned URL of any other kind is redirected or refused.
+    config = _CLIENT_CONFIG.merge(Config(signature_version="s3v4", read_timeout=20))
+    return _client("s3", config), settings.read(settings.BucketSettings).images_bucket
+
+
 @cache
 def images() -> ImageStore:
     from fluxgate.images import ImageStore
 
-    # Signature version 4 and the regional endpoint: a presigned URL of any other kind is redirected or refused.
-    config = _CLIENT_CONFIG.merge(Config(signature_version="s3v4", read_timeout=20))
-    return ImageStore(
-        _client("s3", config),
-        settings.read(settings.BucketSettings).images_bucket,
-        allow_local=settings.url_settings().allow_local_urls,
-    )
+    return ImageStore(*_bucket())
+
+
+@cache
+def image_archive() -> ImageArchive:
+    from fluxgate.archive import ImageArchive
+
+    return ImageArchive(*_bucket(), allow_local=settings.url_settings().allow_local_urls)
 
 
 @cache
@@ -161,7 +169,7 @@ def credentials() -> Credentials:
 
 
 @cache
-def _provider_session() -> ProviderSession:
+def provider_session() -> ProviderSession:
     from fluxgate.outbound import ProviderSession
 
     return ProviderSession()
@@ -173,7 +181,7 @@ def provider() -> Provider:
 
     chosen = _provider_settings()
     token = credentials().secret(chosen.flux_api_token_secret_arn)
-    return AceData(_provider_session(), chosen.flux_api_url, token)
+    return AceData(provider_session(), chosen.flux_api_url, token)
 
 
 def submitter() -> Submitter:
