@@ -1,4 +1,4 @@
-"""What a server does that stands in front of another: it passes a request on and its answer back, and can look at both."""
+"""What a server does that stands in front of another: it passes requests on and answers back, and sees both."""
 
 from __future__ import annotations
 
