@@ -50,7 +50,7 @@ class Counts:
             items_read=sum(call.read.items for call in calls),
             items_written=len(writes),
             read_units=sum(call.read.units for call in calls),
-            write_units=sum(write.units(indexes) for write in writes),
+            write_units=sum(sum(write.units(indexes).values()) for write in writes),
         )
 
 

@@ -11,6 +11,8 @@ from typing import Any
 WRITE_UNIT, READ_UNIT = 1024, 4096  # bytes
 DOCUMENT = 3  # of a list or a map, beside one byte for each element
 
+TABLE = "table"  # beside the indexes' names
+
 Item = Mapping[str, Any]  # in DynamoDB's JSON
 
 
@@ -35,10 +37,10 @@ class Write:
     before: Item | None
     after: Item | None
 
-    def units(self, indexes: Sequence[Index]) -> int:
-        """Of the table and of its indexes. One whose key changes is written twice, to remove and to put."""
+    def units(self, indexes: Sequence[Index]) -> dict[str, int]:
+        """Of the table, and of each index. One whose key changes is written twice, to remove and to put."""
         larger = max(item_bytes(self.before), item_bytes(self.after))
-        return _write_units(larger) + sum(self._index_units(index) for index in indexes)
+        return {TABLE: _write_units(larger)} | {index.name: self._index_units(index) for index in indexes}
 
     def places(self, indexes: Sequence[Index]) -> dict[str, str]:
         """What happens to the item in each index that it is or was in."""

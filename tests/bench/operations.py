@@ -8,23 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid5
 
 import requests
-from boto3.dynamodb.types import TypeSerializer
 
 from fluxgate.dynamodb import Table
 from fluxgate.store import DUE_SHARDS, TaskStore
-from fluxgate.tasks import Image, Status, Task, timestamp, token_hash
+from fluxgate.tasks import Status, Task, timestamp
 from local import seeds
 from local.simulator import Simulator
 from local.stack import ROOT, Stack
 from tests.bench.capacity import Index, Item
+from tests.bench.crowd import bystander, item_of, task_id
 from tests.bench.wire import PICTURES, RECEIVER, Wire
 
 OWNER = "local"  # the API key's id in the events
-OTHERS = 20  # owners
-CROWD = UUID("9a1f0c1e-3c53-4a0b-8d3e-0d9b6a6f0a11")
 BATCH = 25  # what BatchWriteItem takes
 SOON = timedelta(minutes=30)  # beyond every wait of a task that an operation has left behind
 OVERDUE = timedelta(minutes=20)
@@ -67,7 +64,9 @@ class Ground:
     def fill(self, size: int) -> None:
         """Let so many tasks be stored about which nobody asks."""
         for first in range(self._crowd, size, BATCH):
-            puts = [{"PutRequest": {"Item": _bystander(number)}} for number in range(first, min(first + BATCH, size))]
+            puts = [
+                {"PutRequest": {"Item": bystander(number, OWNER)}} for number in range(first, min(first + BATCH, size))
+            ]
             self._dynamodb.batch_write_item(RequestItems={self._table: puts})
         self._crowd = max(size, self._crowd)
 
@@ -177,7 +176,9 @@ def _busy(ground: Ground) -> Event:
         {},
         {"callback_url": None},
     )
-    *_, waiting, removed = (ground.store(replace(told, task_id=_id(-1 - n), **facts)) for n, facts in enumerate(kinds))
+    *_, waiting, removed = (
+        ground.store(replace(told, task_id=task_id(-1 - n), **facts)) for n, facts in enumerate(kinds)
+    )
     past = ground.tasks_at(then)
     past.note(waiting, announced=waiting.status)
     past.begin_removal(removed.task_id, OWNER)
@@ -208,57 +209,6 @@ def event(name: str) -> Event:
 def _change(task: Task) -> Event:
     """The stream's record of the archive's write."""
     change = copy.deepcopy(event("publish_changes.good_generated"))
-    image = _item(task)
+    image = item_of(task)
     change["Records"][0]["dynamodb"] |= {"NewImage": image, "OldImage": {**image, "status": {"S": Status.GENERATED}}}
     return change
-
-
-def _item(task: Task) -> dict[str, Any]:
-    serializer = TypeSerializer()
-    return {name: serializer.serialize(value) for name, value in task.to_item().items() if value is not None}
-
-
-def _bystander(number: int) -> Item:
-    """Half belong to the owner of the events. Of fifty tasks one failed, one expired and is due on another day, one is
-    under way and due in an hour; the others succeeded."""
-    now = datetime.now(UTC)
-    created = now - timedelta(hours=1, minutes=number)
-    status = (Status.FAILED, Status.EXPIRED, Status.SUBMITTED)[number % 50] if number % 50 < 3 else Status.SUCCEEDED
-    task_id = _id(number)
-    picture = Image(
-        source_url="https://cdn.example.com/images/sample.png",
-        seed=number,
-        key=f"{OWNER}/{task_id}/0.png",
-        content_type="image/png",
-        width=512,
-        height=512,
-        bytes=100_000,
-    )
-    task = Task(
-        task_id=task_id,
-        owner=f"owner-{number % OTHERS}" if number % 2 else OWNER,
-        status=status,
-        action="generate",
-        model="flux-dev",
-        prompt=seeds.PROMPT,
-        size=seeds.SIZE,
-        count=1,
-        provider="acedata",
-        provider_task_id=f"p-{number}",
-        created_at=created,
-        updated_at=created,
-        expires_at=now + timedelta(days=29),
-        attempts=1,
-        attempt_id="0123456789abcdef",
-        attempted_at=created,
-        callback_tokens=frozenset({token_hash(str(number))}),
-        announced=status,
-        images=(picture,) if status is Status.SUCCEEDED else (),
-    )
-    later = {Status.EXPIRED: now + timedelta(days=1), Status.SUBMITTED: now + timedelta(hours=1)}.get(status)
-    due = {"due_shard": {"N": str(number % DUE_SHARDS)}, "due_at": {"S": timestamp(later)}} if later else {}
-    return _item(task) | due
-
-
-def _id(number: int) -> str:
-    return str(uuid5(CROWD, str(number)))
