@@ -56,6 +56,14 @@ test-conformance: $(VENV)/tests ## The MCP server against the protocol's officia
 chaos: $(VENV)/tests ## Tasks through the whole stack under injected faults, and what came of them (TASKS= SEED= LIST=on)
 	@$(RUN) -m local.chaos
 
+.PHONY: calls
+calls: $(VENV)/tests ## Count each operation's requests and items anew, and write the table that `make test` compares with
+	@$(RUN) -m tests.bench.calls
+
+.PHONY: cost
+cost: $(VENV)/tests ## Write docs/cost.md anew, from the last run of the bench, prices and assumptions
+	@$(RUN) -m tests.bench.cost
+
 .PHONY: check
 check: $(VENV)/tests $(SAM_VENV)/sam ## Format, lint, types, template
 	$(RUN) -m ruff format --check .

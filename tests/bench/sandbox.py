@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import requests
 from local.containers import Engine, architecture, engine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
 IMAGE = "public.ecr.aws/lambda/python:3.13-{}"
@@ -74,6 +75,7 @@ class Sandbox:
             **environment,
         }
         self._session = requests.Session()
+        self._output: Callable[[], bytes] = lambda: b""
         self._parts = ExitStack()
 
     def __enter__(self) -> Self:
@@ -99,6 +101,10 @@ class Sandbox:
         assert not (isinstance(answer, dict) and "errorType" in answer), answer
         return answer, took
 
+    def printed(self) -> list[str]:
+        """What the function has logged so far: lines of JSON, the emulator's are others."""
+        return [line for line in self._output().decode().splitlines() if line.startswith("{")]
+
     def usage(self) -> Usage:
         answer, _ = self.invoke(USAGE)
         return Usage(answer["cpu"], answer["peak_kib"] / 1024)
@@ -117,12 +123,14 @@ class Sandbox:
             "LAMBDA_TASK_ROOT": str(self._package.task),
             "PYTHONPATH": f"{self._package.task}:{self._package.opt}/python",
         }
+        log = Path(parts.enter_context(tempfile.TemporaryDirectory())) / "log"
+        self._output = log.read_bytes
         process = subprocess.Popen(
             [str(part) for part in command],
             cwd=self._package.task,
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=parts.enter_context(log.open("wb")),
             stderr=subprocess.DEVNULL,
             process_group=0,
         )
@@ -158,6 +166,7 @@ class Sandbox:
             detach=True,
         )
         parts.callback(container.remove, force=True)
+        self._output = container.logs
         return port
 
     def _wait(self, seconds: float = 30) -> None:
