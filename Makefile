@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 SAM_VENV ?= .venv-sam
+BENCH_VENV ?= .venv-bench
 REPORTS ?= .reports
 RUN := $(VENV)/bin/python
 SAM := $(SAM_VENV)/bin/sam
@@ -64,6 +65,10 @@ calls: $(VENV)/tests ## Count each operation's requests and items anew, and writ
 cost: $(VENV)/tests ## Write docs/cost.md anew, from the last run of the bench, prices and assumptions
 	@$(RUN) -m tests.bench.cost
 
+.PHONY: bench
+bench: $(VENV)/tests $(SAM_VENV)/sam $(BENCH_VENV)/bench ## Speed, as ratios, and counted calls, into bench.json; needs Linux and python3.13 on PATH
+	$(RUN) -m tests.bench --python $(BENCH_VENV)/bin/python
+
 .PHONY: check
 check: $(VENV)/tests $(SAM_VENV)/sam ## Format, lint, types, template
 	$(RUN) -m ruff format --check .
@@ -91,6 +96,7 @@ lock: $(VENV)/tests ## Choose the newest versions that fit together and write al
 	$(LOCK) local/requirements.in --constraint tests/requirements.txt --output-file local/requirements.txt
 	$(LOCK) layers/dependencies/requirements.in --constraint tests/requirements.txt --output-file layers/dependencies/requirements.txt
 	$(LOCK) tests/requirements-sam.in --output-file tests/requirements-sam.txt
+	$(LOCK) tests/bench/requirements.in --output-file tests/bench/requirements.txt
 
 .PHONY: openapi
 openapi: $(VENV)/tests ## Write the API's document anew
@@ -125,4 +131,11 @@ $(SAM_VENV)/sam: tests/requirements-sam.txt
 	@echo "Installing the AWS SAM CLI in $(SAM_VENV) (once)" >&2
 	@$(PYTHON) -m venv $(SAM_VENV)
 	@$(SAM_VENV)/bin/python $(PIP_INSTALL) $<
+	@touch $@
+
+$(BENCH_VENV)/bench: tests/bench/requirements.txt
+	@python3.13 -c "" || { echo "The functions' Python, python3.13, has to be on PATH" >&2; exit 1; }
+	@echo "Installing what the bench measures and measures against in $(BENCH_VENV) (once)" >&2
+	@python3.13 -m venv $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/python $(PIP_INSTALL) $<
 	@touch $@

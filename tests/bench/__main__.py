@@ -20,14 +20,16 @@ from local.stack import ROOT
 from tests.bench import cold, warm
 from tests.bench.builds import Builds, layer_sizes
 from tests.bench.flux_pro import FluxPro
-from tests.bench.report import Figure, ratio, table, write
+from tests.bench.report import Figure, counted, ratio, table, write
 from tests.bench.sandbox import Sandbox
+from tests.bench.sandboxed import as_json, examine
 from tests.bench.scene import Scene
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tests.bench.sandbox import Package
+    from tests.bench.sandboxed import Examined
 
 RESULT = ROOT / "bench.json"
 MEGABYTE = 1_000_000
@@ -35,7 +37,9 @@ MEGABYTE = 1_000_000
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--python", type=Path, required=True, help="the functions' Python, with requirements.txt")
+    parser.add_argument(
+        "--python", type=Path, required=True, help="the functions' Python, with requirements.txt beside this"
+    )
     python: Path = parser.parse_args().python.absolute()
     sam = find_sam()
     builds = Builds.make(sam)
@@ -49,10 +53,19 @@ def main() -> int:
         _say("warm events")
         with FluxPro(python, scene.simulator.url) as flux_pro:
             cpu, peak = warm.measure(builds, scene, start, flux_pro)
-    figures = [*_ratios(cold_seconds, cpu), *_absolutes(builds, peak["submit"])]
+    _say("requests and items, with ever more tasks stored")
+    examined = examine(builds, python=python, sam=Path(sam))
+    figures = [*_ratios(cold_seconds, cpu), *_absolutes(builds, peak["submit"]), _growth(examined)]
     print(table(figures))
-    write(RESULT, _machine(), figures, {})
+    print()
+    print(counted(examined))
+    write(RESULT, _machine(), figures, {"operations": as_json(examined)})
     return 0 if all(figure.holds for figure in figures) else 1
+
+
+def _growth(examined: Mapping[str, Examined]) -> Figure:
+    growing = [name for name, facts in examined.items() if len({repr(counts) for counts in facts.counts.values()}) > 1]
+    return Figure(f"operations that ask for more with more tasks, of {len(examined)}", len(growing), "", 0)
 
 
 def _ratios(cold_seconds: Mapping[str, Sequence[float]], cpu: Mapping[str, Sequence[float]]) -> list[Figure]:

@@ -148,5 +148,5 @@ if __name__ == "__main__":
     with Processes() as processes:
         counted = processes.count(SIZES[0])
     for change in differences(json.loads(TABLE.read_text()), counted):
-        print(change)  # noqa: T201
+        print(change)
     TABLE.write_text(written(counted))

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from tests.bench.sandboxed import Examined
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -56,6 +58,23 @@ def table(figures: Sequence[Figure]) -> str:
                 "holds" if figure.holds else "MISSED",
             )
         )
+    return _aligned(rows)
+
+
+def counted(examined: Mapping[str, Examined]) -> str:
+    """What each operation asks for, one line for all sizes where they agree."""
+    rows: list[tuple[str, ...]] = [("operation", "tasks stored", "requests", "items read", "items written")]
+    for name, facts in examined.items():
+        sizes: dict[tuple[str, ...], list[str]] = {}
+        for size, counts in facts.counts.items():
+            requests = ", ".join(f"{number} {request}" for request, number in counts.requests.items())
+            found = (requests, str(counts.items_read), str(counts.items_written))
+            sizes.setdefault(found, []).append(f"{size:,}")
+        rows += [(name, " = ".join(same), *found) for found, same in sizes.items()]
+    return _aligned(rows)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
