@@ -1,4 +1,4 @@
-"""`make bench`: measures what the README says of speed, prints it as a table and writes bench.json.
+"""`make bench`: measures what the README says of speed, prints it as a table, writes bench.json and docs/cost.md anew.
 
 Ratios of medians, the sides taken in turns: what else the machine does meets both.
 """
@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from local.build import find_sam
 from local.containers import engine
-from local.stack import ROOT
 from tests.bench import cold, warm
 from tests.bench.builds import Builds, layer_sizes
+from tests.bench.cost import __main__ as cost
+from tests.bench.cost.__main__ import RECORD
 from tests.bench.flux_pro import FluxPro
 from tests.bench.report import Figure, counted, ratio, table, write
 from tests.bench.sandbox import Sandbox
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from tests.bench.sandbox import Package
     from tests.bench.sandboxed import Examined
 
-RESULT = ROOT / "bench.json"
 MEGABYTE = 1_000_000
 
 
@@ -59,7 +59,8 @@ def main() -> int:
     print(table(figures))
     print()
     print(counted(examined))
-    write(RESULT, _machine(), figures, {"operations": as_json(examined)})
+    write(RECORD, _machine(), figures, {"operations": as_json(examined)})
+    cost.main()
     return 0 if all(figure.holds for figure in figures) else 1
 
 

@@ -36,7 +36,7 @@ REQUIRED = [(folder(f), name) for f in FUNCTIONS for name in sorted(declared(f) 
 
 def test_the_template_declares_exactly_the_settings_that_exist() -> None:
     everywhere = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"].keys()
-    assert everywhere == {*NOT_OURS, "TIME_SCALE"}
+    assert everywhere == {*NOT_OURS, "TIME_SCALE", "AWS_SDK_UA_APP_ID"}
     assert set().union(everywhere - NOT_OURS, *(declared(function) for function in FUNCTIONS)) == FIELDS
 
 
@@ -57,7 +57,7 @@ def test_a_function_declares_no_variable_that_it_does_not_need(functions: Functi
 def test_what_is_for_a_laptop_only_has_no_value_at_aws() -> None:
     places = [variables(function) for function in FUNCTIONS]
     places.append(TEMPLATE["Globals"]["Function"]["Environment"]["Variables"])
-    for name in ("LOCAL_OWNER", "ALLOW_LOCAL_URLS", "AWS_ENDPOINT_URL", "TIME_SCALE"):
+    for name in ("LOCAL_OWNER", "ALLOW_LOCAL_URLS", "AWS_ENDPOINT_URL", "TIME_SCALE", "AWS_SDK_UA_APP_ID"):
         values = [declared[name] for declared in places if name in declared]
         assert values
         assert all(value == {"Ref": "AWS::NoValue"} for value in values)

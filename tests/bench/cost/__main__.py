@@ -23,5 +23,9 @@ def books() -> Books:
     )
 
 
-if __name__ == "__main__":
+def main() -> None:
     DOCUMENT.write_text(written(books()))
+
+
+if __name__ == "__main__":
+    main()

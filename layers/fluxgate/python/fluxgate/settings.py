@@ -147,6 +147,11 @@ def url_settings() -> UrlSettings:
     return read(UrlSettings)
 
 
+class AgentSettings(NamedTuple):
+    aws_sdk_ua_app_id: str = "aws"
+    """By which AWS's SDKs tell who calls; on a laptop the process."""
+
+
 class TimeSettings(NamedTuple):
     time_scale: float = 1.0
     """By how much faster than at AWS the waits pass: on a laptop hours may pass in seconds."""

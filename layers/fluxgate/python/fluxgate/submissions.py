@@ -59,7 +59,7 @@ class Submitter:
             case Accepted(provider_task_id):
                 logger.info("Task submitted", extra={"provider_task_id": provider_task_id})
                 count("TaskSubmitted")
-                return self.tasks.advance(task.task_id, Status.SUBMITTED, provider_task_id=provider_task_id)
+                return self.tasks.accept(task, provider_task_id)
             case NotAccepted(error):
                 return self._defer(task, attempt, error)
             case Refused(error):

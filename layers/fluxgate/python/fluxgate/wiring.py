@@ -27,18 +27,25 @@ if TYPE_CHECKING:
     from fluxgate.webhooks import SigningKeys
     from fluxgate.workflows.reconcile_tasks import Reconciler
 
-# Half of the default timeouts would outlive the gateway. Every write is conditional, so a repetition is harmless.
-# The services check what they are sent; botocore's own check before them took a fifteenth of a submission.
-_CLIENT_CONFIG = Config(
-    connect_timeout=2,
-    read_timeout=5,
-    retries={"mode": "standard", "total_max_attempts": 3},
-    parameter_validation=False,
-)
+
+@cache
+def _config() -> Config:
+    """Half of the default timeouts would outlive the gateway. Every write is conditional, so a repetition is harmless.
+
+    The last two spare a tenth of a warm submission's processor time: botocore would check what the services check
+    again, and put its user agent together anew for each request.
+    """
+    return Config(
+        connect_timeout=2,
+        read_timeout=5,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        parameter_validation=False,
+        user_agent=f"fluxgate app/{settings.read(settings.AgentSettings).aws_sdk_ua_app_id}",
+    )
 
 
-def _client(service: Any, config: Config = _CLIENT_CONFIG) -> Any:
-    return boto3.client(service, config=config)  # noqa: TID251 - the one place
+def _client(service: Any, config: Config | None = None) -> Any:
+    return boto3.client(service, config=config or _config())  # noqa: TID251 - the one place
 
 
 def prepare(*adapters: Callable[[], object]) -> None:
@@ -59,7 +66,7 @@ def tasks() -> TaskStore:
 
 def _bucket() -> tuple[Any, str]:
     # Signature version 4 and the regional endpoint: a presigned URL of any other kind is redirected or refused.
-    config = _CLIENT_CONFIG.merge(Config(signature_version="s3v4", read_timeout=20))
+    config = _config().merge(Config(signature_version="s3v4", read_timeout=20))
     return _client("s3", config), settings.read(settings.BucketSettings).images_bucket
 
 
