@@ -43,6 +43,11 @@ def test_a_function_has_its_five_places(name: str) -> None:
     assert (ROOT / f"tests/functional/test_{name}.py").exists()
 
 
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - {"show_page"}))
+def test_a_function_makes_its_clients_while_it_starts(name: str) -> None:
+    assert "\nwiring.prepare(" in (ROOT / f"functions/{name}/app.py").read_text()
+
+
 def test_every_event_belongs_to_a_function_and_is_json() -> None:
     for path in EVENTS.iterdir():
         function, case, suffix = path.name.split(".")
@@ -129,7 +134,10 @@ def test_one_version_of_each_package_everywhere() -> None:
     assert layer.items() <= local.items() <= tests.items()
 
 
-@pytest.mark.parametrize("path", [*ROOT.glob("*/requirements*.txt"), ROOT / "layers/dependencies/requirements.txt"])
+LOCKS = [*ROOT.glob("*/requirements*.txt"), *ROOT.glob("*/*/requirements.txt")]
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_locks_have_hashes_and_no_addresses(path: Path) -> None:
     text = path.read_text()
     assert text.count("==") > 10

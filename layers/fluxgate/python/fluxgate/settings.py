@@ -148,7 +148,7 @@ def url_settings() -> UrlSettings:
 
 
 class AgentSettings(NamedTuple):
-    aws_sdk_ua_app_id: str = "aws"
+    aws_sdk_ua_app_id: str = "fluxgate"
     """By which AWS's SDKs tell who calls; on a laptop the process."""
 
 

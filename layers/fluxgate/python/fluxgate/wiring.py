@@ -40,7 +40,7 @@ def _config() -> Config:
         read_timeout=5,
         retries={"mode": "standard", "total_max_attempts": 3},
         parameter_validation=False,
-        user_agent=f"fluxgate app/{settings.read(settings.AgentSettings).aws_sdk_ua_app_id}",
+        user_agent=f"app/{settings.read(settings.AgentSettings).aws_sdk_ua_app_id}",
     )
 
 
@@ -50,10 +50,10 @@ def _client(service: Any, config: Config | None = None) -> Any:
 
 def prepare(*adapters: Callable[[], object]) -> None:
     """Build adapters while Lambda starts a function, where it has a whole processor whatever its memory, and not when
-    the first event waits: a client of boto3 takes 5 ms, the first of all 60."""
+    the first event waits: a client of boto3 takes 4 ms of processor time, the first of all 36."""
     for adapter in adapters:
         adapter()
-    gc.freeze()  # it need never look at all this again
+    gc.freeze()  # the collector need never look at all this
     gc.set_threshold(10_000)
 
 
