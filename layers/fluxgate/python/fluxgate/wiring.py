@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from datetime import timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -15,6 +15,8 @@ from fluxgate import settings
 from fluxgate.store import TaskStore
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from fluxgate.archive import ImageArchive
     from fluxgate.credentials import Credentials
     from fluxgate.guarded import Receivers
@@ -96,10 +98,12 @@ def _sqs() -> Any:
     return _client("sqs")
 
 
+@cache
 def archive_queue() -> Queue:
     return _queue(settings.read(settings.ArchiveQueueSettings).archive_queue_url)
 
 
+@cache
 def webhook_queue() -> Queue:
     return _queue(settings.read(settings.WebhookQueueSettings).webhook_queue_url)
 
@@ -125,10 +129,19 @@ def receivers() -> Receivers:
 
 def signing_keys() -> SigningKeys:
     """Raises CredentialsUnavailable."""
+    return _signing_keys(credentials().secret(_webhook_settings().webhook_signing_key_secret_arn))
+
+
+@lru_cache(maxsize=1)
+def _signing_keys(secret: SecretStr) -> SigningKeys:
     from fluxgate.webhooks import SigningKeys
 
-    arn = settings.read(settings.WebhookSettings).webhook_signing_key_secret_arn
-    return SigningKeys.from_secret(credentials().secret(arn))
+    return SigningKeys.from_secret(secret)
+
+
+@cache
+def _webhook_settings() -> settings.WebhookSettings:
+    return settings.read(settings.WebhookSettings)
 
 
 @cache
@@ -200,9 +213,14 @@ def submitter() -> Submitter:
         provider=provider(),
         tasks=tasks(),
         queue=_queue(chosen.submission_queue_url),
-        callback_base_url=settings.read(settings.CallbackSettings).callback_base_url.rstrip("/"),
+        callback_base_url=_callback_base_url(),
         max_age=timedelta(seconds=chosen.submission_max_age_seconds),
     )
+
+
+@cache
+def _callback_base_url() -> str:
+    return settings.read(settings.CallbackSettings).callback_base_url.rstrip("/")
 
 
 def reconciler(has_time: Callable[[], bool]) -> Reconciler:
