@@ -21,7 +21,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from fluxgate.errors import ImageUnavailable
-from fluxgate.outbound import CONNECT_SECONDS, TooLarge, TooSlow, chunks, traced
+from fluxgate.outbound import CONNECT_SECONDS, TooLarge, TooSlow, WithoutRedirects, chunks, traced
 
 # Its warnings show the names of hosts.
 logging.getLogger("requests_hardened").setLevel(logging.ERROR)
@@ -44,7 +44,7 @@ def download(url: str, into: IO[bytes], *, max_bytes: int, seconds: float, allow
     stall, deadline = min(seconds, DOWNLOAD_STALL_SECONDS), time.monotonic() + seconds
     with (
         traced(url),
-        guarded_session(stall, allow_local=allow_local) as session,
+        GuardedSession(stall, allow_local=allow_local) as session,
         _ended_after(session, seconds) as ended,
     ):
         try:
@@ -58,12 +58,13 @@ def download(url: str, into: IO[bytes], *, max_bytes: int, seconds: float, allow
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
             # ValueError: a host name that cannot be encoded, or a URL that is none
             reason = TooSlow.reason if ended.is_set() else type(error).__name__
-            raise ImageUnavailable(reason, final=isinstance(error, ValueError)) from None
+            final = isinstance(error, ValueError) and not ended.is_set()
+            raise ImageUnavailable(reason, final=final) from None
         if ended.is_set():  # what looked like the answer's end was ours
             raise ImageUnavailable(TooSlow.reason, final=False)
 
 
-def _save(session: HTTPSession, url: str, into: IO[bytes], max_bytes: int, deadline: float) -> None:
+def _save(session: GuardedSession, url: str, into: IO[bytes], max_bytes: int, deadline: float) -> None:
     with session.get(url, stream=True, headers={"Accept-Encoding": "identity"}) as answer:
         if answer.status_code != HTTPStatus.OK:
             raise ImageUnavailable(f"http_{answer.status_code}", final=answer.status_code not in PASSING)
@@ -105,7 +106,7 @@ class Receivers:
             return Answer(None, "not_https")
         with (
             traced(url),
-            guarded_session(RECEIVER_SECONDS, allow_local=self._allow_local) as session,
+            GuardedSession(RECEIVER_SECONDS, allow_local=self._allow_local) as session,
             _ended_after(session, RECEIVER_SECONDS) as ended,
         ):
             try:
@@ -122,47 +123,45 @@ class Receivers:
                 return Answer(None, TooSlow.reason if slow else type(error).__name__)
 
 
-def guarded_session(stall_seconds: float, *, allow_local: bool) -> HTTPSession:
+class GuardedSession(HTTPSession, WithoutRedirects):  # type: ignore[misc] # the former comes without types
     """For URLs that are not ours: the address is checked, and the checked one is connected to."""
-    config = Config(
-        ip_filter_enable=not allow_local,
-        ip_filter_allow_loopback_ips=False,
-        never_redirect=True,
-        default_timeout=(CONNECT_SECONDS, stall_seconds),
-        user_agent_override="fluxgate",
-    )
-    session = HTTPSession(config)
-    session.trust_env = False
-    # Not following a redirect, requests would still read its whole body, unpack it and look where it points.
-    session.get_redirect_target = lambda _: None
-    return session
+
+    def __init__(self, stall_seconds: float, *, allow_local: bool) -> None:
+        super().__init__(  # type: ignore[call-arg]
+            Config(
+                ip_filter_enable=not allow_local,
+                ip_filter_allow_loopback_ips=False,
+                never_redirect=True,
+                default_timeout=(CONNECT_SECONDS, stall_seconds),
+                user_agent_override="fluxgate",
+            )
+        )
+        self.trust_env = False
 
 
 @contextmanager
-def _ended_after(session: HTTPSession, seconds: float) -> Iterator[Event]:
+def _ended_after(session: GuardedSession, seconds: float) -> Iterator[Event]:
     """End the session's connections when the time is up, and set the event. Timeouts alone do not: each read has its
-    own, so that a handshake or headers that come byte by byte take as long as they like. What is left is the time in
-    which a name is looked up; the resolver ends that."""
+    own, so that headers that come byte by byte take as long as they like. What is left is the time in which a name is
+    looked up, which the resolver ends, and that of connecting and of the handshake, CONNECT_SECONDS each."""
     ended, lock = Event(), Lock()
     watched: list[socket.socket] = []
 
-    def watch(connection: socket.socket) -> socket.socket:
-        with lock:  # TLS takes the original over, and hides it until after the handshake
-            watched.append(connection.dup())
+    def watch(connection: socket.socket) -> None:
+        with lock:
+            watched.append(connection)
         if ended.is_set():
-            connection.close()
             raise TimeoutError
-        return connection
 
     def end() -> None:
         ended.set()
         with lock:
             for connection in watched:
                 with suppress(OSError):  # it has ended by itself
-                    connection.shutdown(socket.SHUT_RDWR)
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)  # TLS' own would first forget its keys
 
     for adapter in session.adapters.values():
-        adapter.poolmanager.pool_classes_by_scheme = _watched_pools(watch)
+        adapter.poolmanager.pool_classes_by_scheme = _watched_pools(watch)  # type: ignore[attr-defined] # of all kinds here
     timer = Timer(seconds, end)
     timer.start()
     try:
@@ -170,20 +169,20 @@ def _ended_after(session: HTTPSession, seconds: float) -> Iterator[Event]:
     finally:
         timer.cancel()
         timer.join()
-        for connection in watched:
-            connection.close()
 
 
-def _watched_pools(watch: Callable[[socket.socket], socket.socket]) -> dict[str, type[HTTPConnectionPool]]:
-    """urllib3's own, by scheme, but every new connection is shown to `watch`."""
+def _watched_pools(watch: Callable[[socket.socket], None]) -> dict[str, type[HTTPConnectionPool]]:
+    """urllib3's own, by scheme, but every connection that has been made is shown to `watch`."""
 
     class Plain(HTTPConnection):
-        def _new_conn(self) -> socket.socket:
-            return watch(super()._new_conn())
+        def connect(self) -> None:
+            super().connect()
+            watch(self.sock)
 
     class Tls(HTTPSConnection):
-        def _new_conn(self) -> socket.socket:
-            return watch(super()._new_conn())
+        def connect(self) -> None:
+            super().connect()
+            watch(self.sock)
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain

@@ -30,13 +30,19 @@ KEEP_ALIVE_SECONDS = 5.0
 CHUNK_BYTES = 64 * 1024
 
 
+class WithoutRedirects(requests.Session):  # noqa: TID251 - the one place
+    """Not following a redirect, requests would still read its whole body, unpack it and look where it points."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
+        return None
+
+
 class ProviderSession:
     """Posts JSON to one provider, once, over a connection that is kept alive only while it is surely alive."""
 
     def __init__(self) -> None:
-        self._session = requests.Session()  # noqa: TID251 - the one place
+        self._session = WithoutRedirects()
         self._session.trust_env = False  # a .netrc or a proxy variable must not meet the provider's token
-        self._session.get_redirect_target = lambda _: None  # type: ignore[assignment] # as in guarded_session
         self._used_at = 0.0
 
     def post(self, url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[int, bytes]:
