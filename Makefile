@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 SAM_VENV ?= .venv-sam
+BENCH_VENV ?= .venv-bench
 REPORTS ?= .reports
 RUN := $(VENV)/bin/python
 SAM := $(SAM_VENV)/bin/sam
@@ -56,6 +57,18 @@ test-conformance: $(VENV)/tests ## The MCP server against the protocol's officia
 chaos: $(VENV)/tests ## Tasks through the whole stack under injected faults, and what came of them (TASKS= SEED= LIST=on)
 	@$(RUN) -m local.chaos
 
+.PHONY: calls
+calls: $(VENV)/tests ## Count each operation's requests and items anew, and write the table that `make test` compares with
+	@$(RUN) -m tests.bench.calls
+
+.PHONY: cost
+cost: $(VENV)/tests ## Write docs/cost.md anew, from the last run of the bench, prices and assumptions
+	@$(RUN) -m tests.bench.cost
+
+.PHONY: bench
+bench: $(VENV)/tests $(SAM_VENV)/sam $(BENCH_VENV)/bench ## Speed, as ratios, and counted calls, into bench.json; needs Linux and python3.13 on PATH
+	$(RUN) -m tests.bench --python $(BENCH_VENV)/bin/python
+
 .PHONY: check
 check: $(VENV)/tests $(SAM_VENV)/sam ## Format, lint, types, template
 	$(RUN) -m ruff format --check .
@@ -83,10 +96,15 @@ lock: $(VENV)/tests ## Choose the newest versions that fit together and write al
 	$(LOCK) local/requirements.in --constraint tests/requirements.txt --output-file local/requirements.txt
 	$(LOCK) layers/dependencies/requirements.in --constraint tests/requirements.txt --output-file layers/dependencies/requirements.txt
 	$(LOCK) tests/requirements-sam.in --output-file tests/requirements-sam.txt
+	$(LOCK) tests/bench/requirements.in --output-file tests/bench/requirements.txt
 
 .PHONY: openapi
 openapi: $(VENV)/tests ## Write the API's document anew
 	$(RUN) -m local.api_document
+
+.PHONY: imports
+imports: $(VENV)/tests $(SAM_VENV)/sam ## Write anew what each function imports at a cold start; needs python3.13 on PATH
+	$(RUN) -m tests.container.imports
 
 .PHONY: clean
 clean: ## Remove everything that make has made
@@ -113,4 +131,11 @@ $(SAM_VENV)/sam: tests/requirements-sam.txt
 	@echo "Installing the AWS SAM CLI in $(SAM_VENV) (once)" >&2
 	@$(PYTHON) -m venv $(SAM_VENV)
 	@$(SAM_VENV)/bin/python $(PIP_INSTALL) $<
+	@touch $@
+
+$(BENCH_VENV)/bench: tests/bench/requirements.txt
+	@python3.13 -c "" || { echo "The functions' Python, python3.13, has to be on PATH" >&2; exit 1; }
+	@echo "Installing what the bench measures and measures against in $(BENCH_VENV) (once)" >&2
+	@python3.13 -m venv $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/python $(PIP_INSTALL) $<
 	@touch $@

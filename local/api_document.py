@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-from fluxgate import api
+from pydantic.json_schema import models_json_schema
+
+from fluxgate import problems
+from fluxgate.views import SettledTaskView
 from local import docs_page
+from local.build import IMPORTABLE
 from local.openapi import Api, rest_api
 from local.stack import ROOT
 from local.template import Template, of_type, translate
@@ -169,7 +175,7 @@ def document() -> dict[str, Any]:
     statuses = _statuses(gateway)
     documented = {route.function for route in gateway.routes if (route.method.lower(), route.path) in OPERATIONS}
     paths: dict[str, Any] = {}
-    schemas: dict[str, Any] = {"Problem": PROBLEM}
+    schemas: dict[str, Any] = {"Problem": PROBLEM} | _views()
     for function in sorted(documented):
         found = _schema(function)
         schemas |= found["components"]["schemas"]
@@ -206,11 +212,17 @@ def _gateway(template: Template) -> Api:
 
 def _statuses(gateway: Api) -> dict[str, HTTPStatus]:
     """By `code`: of the functions' own refusals, and of the gateway's."""
-    found = {code: status for status, code, _ in api.TABLE.values()}
+    found = {code: status for status, code, _ in problems.TABLE.values()}
     for response in gateway.responses.values():
         problem = json.loads(response.body)
         found[problem["code"]] = HTTPStatus(problem["status"])
     return found
+
+
+def _views() -> dict[str, Any]:
+    """Of answers that the functions write themselves, of which Powertools knows nothing."""
+    _, found = models_json_schema([(SettledTaskView, "serialization")], ref_template="#/components/schemas/{model}")
+    return dict(found["$defs"])
 
 
 def _schema(function: str) -> dict[str, Any]:
@@ -219,7 +231,8 @@ def _schema(function: str) -> dict[str, Any]:
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with patch.dict(os.environ, IMPORTABLE):
+        spec.loader.exec_module(module)
     found = module.app.get_openapi_schema(title="fluxgate", version=VERSION)
     schema: dict[str, Any] = found.model_dump(by_alias=True, exclude_none=True, mode="json")
     return schema

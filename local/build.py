@@ -14,6 +14,12 @@ from local.stack import ROOT
 BUILD = ROOT / ".aws-sam/build"
 TEMPLATE = BUILD / "template.yaml"
 SOURCES = ("functions", "layers")
+# An environment in which every function can be imported: of its variables its clients are made, and nobody is called.
+IMPORTABLE = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "RETENTION_DAYS": "1",
+    **dict.fromkeys(("TASKS_TABLE", "IMAGES_BUCKET", "ARCHIVE_QUEUE_URL", "WEBHOOK_QUEUE_URL", "EVENT_BUS"), "unused"),
+}
 PYTHON = "python3.13"  # the functions' interpreter, for which the layers are compiled
 
 
@@ -43,7 +49,7 @@ def build(sam: str) -> None:
     with (BUILD.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if is_stale():
-            _build(sam)
+            sam_build(sam, ROOT / "template.yaml", BUILD)
 
 
 def is_stale() -> bool:
@@ -55,16 +61,24 @@ def is_stale() -> bool:
     return any(path.stat().st_mtime > built for path in sources if path.is_file() and path.suffix != ".pyc")
 
 
-def _build(sam: str) -> None:
+def sam_build(sam: str, template: Path, into: Path, *options: str) -> None:
+    """Run `sam build`, whose `options` may follow. Raises SamUnavailable or BuildFailed."""
+    command = [sam, "build", "--template", str(template), "--build-dir", str(into), *options]
+    if subprocess.run(command, cwd=ROOT, env=environment(), stdout=sys.stderr, check=False).returncode:
+        raise BuildFailed
+
+
+def environment() -> dict[str, str]:
+    """What a build needs: the functions' interpreter is on PATH, if only as the one that runs this.
+
+    Raises SamUnavailable.
+    """
     path = os.environ["PATH"]
     if f"python{sys.version_info.major}.{sys.version_info.minor}" == PYTHON:
         path = f"{Path(sys.executable).parent}{os.pathsep}{path}"
-    environment = os.environ | {"PATH": path, "SAM_CLI_TELEMETRY": "0"}
     if not _runs(PYTHON, path):
         raise SamUnavailable(f"`sam build` needs {PYTHON} on PATH.")
-    command = [sam, "build", "--template", "template.yaml", "--build-dir", str(BUILD)]
-    if subprocess.run(command, cwd=ROOT, env=environment, stdout=sys.stderr, check=False).returncode:
-        raise BuildFailed
+    return os.environ | {"PATH": path, "SAM_CLI_TELEMETRY": "0"}
 
 
 def _runs(program: str, path: str) -> bool:

@@ -66,10 +66,11 @@ class Logs:
 class XRayDaemon:
     """Receives what the X-Ray SDK sends over UDP: a header line, then one segment document."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        self._socket.bind((host, 0))
+        self.port: int = self._socket.getsockname()[1]
+        self.address = f"127.0.0.1:{self.port}"
         self.segments: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self._thread = Thread(target=self._receive)
         self._thread.start()
@@ -80,7 +81,7 @@ class XRayDaemon:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._socket.sendto(b"", self._socket.getsockname())
+        self._socket.sendto(b"", ("127.0.0.1", self.port))
         self._thread.join()
         self._socket.close()
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -43,6 +44,12 @@ class Context:
 
     def get_remaining_time_in_millis(self) -> int:
         return 30_000
+
+
+def called_services() -> set[str]:
+    """The AWS services of which wiring.py, or X-Ray's SDK, makes clients."""
+    wiring = ROOT / "layers/fluxgate/python/fluxgate/wiring.py"
+    return {"xray", *re.findall(r'\b_client\("([a-z0-9-]+)"', wiring.read_text())}
 
 
 def event(name: str) -> Event:

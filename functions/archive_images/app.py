@@ -2,14 +2,16 @@
 
 from typing import Any
 
+from fluxgate import events, wiring
+from fluxgate.messages import ArchiveJob
+from fluxgate.telemetry import entrypoint
+from fluxgate.workflows.archive_images import archive_images
+
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from fluxgate import events, wiring
-from fluxgate.schemas import ArchiveJob
-from fluxgate.telemetry import entrypoint
-from fluxgate.workflows.archive_images import archive_images
+wiring.prepare(wiring.tasks, wiring.image_archive)
 
 
 def archive(record: SQSRecord) -> None:
@@ -18,7 +20,7 @@ def archive(record: SQSRecord) -> None:
         attempt=events.attempt(record),
         attempts=wiring.archive_attempts(),
         max_age=wiring.archive_max_age(),
-        images=wiring.images(),
+        images=wiring.image_archive(),
         tasks=wiring.tasks(),
     )
 

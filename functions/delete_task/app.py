@@ -3,15 +3,16 @@
 from http import HTTPStatus
 from typing import Any
 
-from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.logging import correlation_paths
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
 from fluxgate import api, wiring
 from fluxgate.telemetry import entrypoint
 from fluxgate.workflows.delete_task import delete_task
 
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.logging import correlation_paths
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
 app = api.rest()
+wiring.prepare(wiring.tasks, wiring.images)
 
 
 @app.delete("/v1/tasks/<task_id>")

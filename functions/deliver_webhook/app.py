@@ -2,13 +2,15 @@
 
 from typing import Any
 
+from fluxgate import events, wiring
+from fluxgate.telemetry import entrypoint
+from fluxgate.workflows.deliver_webhook import deliver_webhook
+
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from fluxgate import events, wiring
-from fluxgate.telemetry import entrypoint
-from fluxgate.workflows.deliver_webhook import deliver_webhook
+wiring.prepare(wiring.tasks, wiring.images, wiring.credentials, wiring.receivers)
 
 
 def deliver(record: SQSRecord) -> None:

@@ -2,13 +2,15 @@
 
 from typing import Any
 
+from fluxgate import events, wiring
+from fluxgate.telemetry import entrypoint
+from fluxgate.workflows.publish_changes import publish_change
+
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from fluxgate import events, wiring
-from fluxgate.telemetry import entrypoint
-from fluxgate.workflows.publish_changes import publish_change
+wiring.prepare(wiring.tasks, wiring.archive_queue, wiring.event_bus)
 
 
 def publish(record: DynamoDBRecord) -> None:

@@ -2,16 +2,19 @@
 
 from typing import Annotated, Any
 
+from fluxgate import api, wiring
+from fluxgate.listings import ModelList, TaskBatch, TaskPage, WebhookSecret
+from fluxgate.schemas import BatchRequest
+from fluxgate.telemetry import entrypoint
+from fluxgate.views import PublicStatus, TaskView
+from fluxgate.workflows import read_tasks
+
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from fluxgate import api, wiring
-from fluxgate.schemas import BatchRequest, ModelList, PublicStatus, TaskBatch, TaskPage, TaskView, WebhookSecret
-from fluxgate.telemetry import entrypoint
-from fluxgate.workflows import read_tasks
-
 app = api.rest()
+wiring.prepare(wiring.tasks, wiring.images)
 
 
 @app.get("/v1/tasks")

@@ -2,19 +2,20 @@
 
 from typing import Any
 
-from aws_lambda_powertools.logging import correlation_paths
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
-from fluxgate import api, wiring
+from fluxgate import callbacks, wiring
 from fluxgate.telemetry import entrypoint
 from fluxgate.workflows.receive_callback import receive_callback
 
-app = api.http()
+from aws_lambda_powertools.logging import correlation_paths
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+app = callbacks.resolver()
+wiring.prepare(wiring.tasks)
 
 
 @app.post("/callbacks/<provider>/<task_id>/<token>")
 def callback(provider: str, task_id: str, token: str) -> dict[str, bool]:
-    outcome = wiring.callback_parser(provider)(api.callback_body(app))
+    outcome = wiring.callback_parser(provider)(callbacks.body(app))
     receive_callback(outcome, task_id=task_id, token=token, tasks=wiring.tasks())
     return {"received": True}
 

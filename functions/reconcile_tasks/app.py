@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
 from fluxgate import events, wiring
 from fluxgate.telemetry import entrypoint
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+wiring.prepare(wiring.tasks, wiring.provider_session)
 
 
 @entrypoint()

@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.logging import correlation_paths
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
 from fluxgate import api, mcp, wiring
 from fluxgate.telemetry import entrypoint
 from fluxgate.workflows.serve_mcp import Agent
 
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.logging import correlation_paths
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
 app = api.rpc()
+wiring.prepare(wiring.tasks, wiring.credentials)
 
 
 @app.post("/mcp")

@@ -2,18 +2,20 @@
 
 from typing import Any
 
+from fluxgate import events, orders, wiring
+from fluxgate.telemetry import entrypoint
+from fluxgate.workflows.submit_queued import submit_message
+
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from fluxgate import events, wiring
-from fluxgate.telemetry import entrypoint
-from fluxgate.workflows.submit_queued import submit_message
+wiring.prepare(wiring.intake, wiring.credentials, wiring.provider_session)
 
 
 def submit(record: SQSRecord) -> None:
     submit_message(
-        lambda: events.submission(record),
+        lambda: orders.submission(record),
         message_id=record.message_id,
         intake=wiring.intake(),
         submitter=wiring.submitter(),

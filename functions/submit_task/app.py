@@ -2,35 +2,35 @@
 
 from typing import Annotated, Any
 
+from fluxgate import api, wiring
+from fluxgate.schemas import EditRequest, GenerateRequest, IdempotencyKey
+from fluxgate.telemetry import entrypoint
+from fluxgate.waiting import Wait
+from fluxgate.workflows.submit_task import submit_task
+
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from fluxgate import api, wiring
-from fluxgate.schemas import EditRequest, GenerateRequest, IdempotencyKey, SettledTaskView, TaskView
-from fluxgate.telemetry import entrypoint
-from fluxgate.waiting import Wait
-from fluxgate.workflows.submit_task import submit_task
-
 Key = Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key")]
 Prefer = Annotated[str, Header()]
-Answer = Response[SettledTaskView | TaskView]
 
 app = api.rest()
+wiring.prepare(wiring.intake, wiring.credentials, wiring.provider_session)
 
 
 @app.post("/v1/images/generations")
-def generate(request: GenerateRequest, key: Key = None, prefer: Prefer = "") -> Answer:
+def generate(request: GenerateRequest, key: Key = None, prefer: Prefer = "") -> Response[str]:
     return _submit(request, key, prefer)
 
 
 @app.post("/v1/images/edits")
-def edit(request: EditRequest, key: Key = None, prefer: Prefer = "") -> Answer:
+def edit(request: EditRequest, key: Key = None, prefer: Prefer = "") -> Response[str]:
     return _submit(request, key, prefer)
 
 
-def _submit(request: GenerateRequest | EditRequest, key: str | None, prefer: str) -> Answer:
+def _submit(request: GenerateRequest | EditRequest, key: str | None, prefer: str) -> Response[str]:
     wait = Wait.preferred(prefer)
     owner = api.owner(app, wiring.owners())
     task, replayed = submit_task(request, owner=owner, key=key, intake=wiring.intake(), submitter=wiring.submitter())

@@ -38,7 +38,7 @@ def read(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Cal
     worker = _WORKER.search(headers.get("user-agent", ""))
     if worker is None:
         return None
-    service, operation, fields = _operation(method, headers, body)
+    service, operation, fields = asked(method, headers, body)
     return Call(
         worker=worker[1],
         function=worker[2],
@@ -50,10 +50,11 @@ def read(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Cal
     )
 
 
-def _operation(method: str, headers: Mapping[str, str], body: bytes) -> tuple[str, str, dict[str, Any]]:
+def asked(method: str, headers: Mapping[str, str], body: bytes) -> tuple[str, str, dict[str, Any]]:
+    """The service, the operation (with the queue's name where it sends to one) and its fields."""
     target = headers.get("x-amz-target", "")
     if not target:
-        return "s3", {"PUT": "PutObject", "GET": "GetObject"}.get(method, method), {}
+        return "s3", {"PUT": "PutObject", "GET": "GetObject", "DELETE": "DeleteObject"}.get(method, method), {}
     fields = json.loads(body)
     service, _, operation = target.partition(".")
     queue = _QUEUES.search(fields.get("QueueUrl", ""))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 from collections.abc import Callable
 from threading import Lock
 from typing import Self
@@ -12,12 +10,10 @@ from urllib.parse import urlsplit
 from local.chaos import calls
 from local.chaos.calls import Call
 from local.chaos.faults import Chooser, Fault, error
+from local.chaos.forwarding import Address, Answer, ForwardingHandler
 from local.chaos.journal import Journal
 from local.chaos.plan import number_in
-from local.chaos.quiet import QuietHandler, QuietServer
-
-_HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "expect", "keep-alive"}
-Answer = tuple[int, list[tuple[str, str]], bytes]
+from local.chaos.quiet import QuietServer
 
 
 class Proxy:
@@ -26,7 +22,7 @@ class Proxy:
     def __init__(self, journal: Journal, chooser: Chooser) -> None:
         self.journal, self.chooser = journal, chooser
         self.kill: Callable[[str], bool] = lambda _: False
-        self.upstream = ("", 0)
+        self.upstream: Address = ("", 0)
         self._callers: dict[tuple[int | None, str], str] = {}
         self._lock = Lock()
         self._server = _Server(self)
@@ -65,33 +61,21 @@ class _Server(QuietServer):
         self.proxy = proxy
 
 
-class _Handler(QuietHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
+class _Handler(ForwardingHandler):
     server: _Server
-    _connection: http.client.HTTPConnection | None = None
 
     def do_GET(self) -> None:  # noqa: N802 - the base class's name
         proxy = self.server.proxy
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self.body()
         headers = {name.lower(): value for name, value in self.headers.items()}
         call = calls.read(self.command, self.path, headers, body)
         if call is None:
-            self._send(self._forward(body))
+            self.send(self._forward(body))
             return
         if call.task_id and (number := number_in(call.prompt)) is not None:
             proxy.journal.know(call.task_id, number)
         proxy.saw(call)
         self._fare(call, proxy.chooser.choose(call), body)
-
-    do_POST = do_PUT = do_DELETE = do_HEAD = do_GET  # noqa: N815 - names of the base class
-
-    def handle_expect_100(self) -> bool:
-        """At once: the SDK waits a second for it."""
-        super().handle_expect_100()
-        self.wfile.flush()
-        return True
 
     def _fare(self, call: Call, fault: Fault, body: bytes) -> None:
         proxy = self.server.proxy
@@ -110,7 +94,7 @@ class _Handler(QuietHandler):
                 if call.changes:
                     proxy.journal.note(number, call.function, f"{call.operation} {answer[0]}")
                 if fault is Fault.NONE:
-                    self._send(answer)
+                    self.send(answer)
                     return
                 if fault is Fault.ANSWER_FAILED:
                     self._refuse(call, fault)
@@ -121,40 +105,7 @@ class _Handler(QuietHandler):
 
     def _refuse(self, call: Call, fault: Fault) -> None:
         status, content_type, body = error(call, fault)
-        self._send((status, [("Content-Type", content_type)], body))
+        self.send((status, [("Content-Type", content_type)], body))
 
     def _forward(self, body: bytes) -> Answer:
-        for last in (False, True):
-            if self._connection is None:
-                self._connection = http.client.HTTPConnection(*self.server.proxy.upstream, timeout=60)
-                self._connection.connect()
-            with contextlib.suppress(*(() if last else (ConnectionError, http.client.HTTPException))):
-                return self._exchange(self._connection, body)
-            self._connection.close()
-            self._connection = None
-        raise AssertionError
-
-    def _exchange(self, connection: http.client.HTTPConnection, body: bytes) -> Answer:
-        connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-        for name, value in self.headers.items():
-            if name.lower() not in _HOP_BY_HOP:
-                connection.putheader(name, value)
-        connection.putheader("Content-Length", str(len(body)))
-        connection.endheaders(body)
-        with connection.getresponse() as response:
-            headers = [(name, value) for name, value in response.getheaders() if name.lower() not in _HOP_BY_HOP]
-            return response.status, headers, response.read()
-
-    def _send(self, answer: Answer) -> None:
-        status, headers, body = answer
-        self.send_response_only(status)
-        for name, value in headers:
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def finish(self) -> None:
-        if self._connection:
-            self._connection.close()
-        super().finish()
+        return self.forward(self.server.proxy.upstream, body)

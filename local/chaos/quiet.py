@@ -24,8 +24,8 @@ class QuietServer(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 256
 
-    def __init__(self, handler: type[QuietHandler], name: str) -> None:
-        super().__init__(("127.0.0.1", 0), handler)
+    def __init__(self, handler: type[QuietHandler], name: str, host: str = "127.0.0.1") -> None:
+        super().__init__((host, 0), handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self._thread = Thread(target=self.serve_forever, args=(0.05,), name=name)
 

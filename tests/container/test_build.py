@@ -1,21 +1,53 @@
 """What `sam build` makes of the layers."""
 
+import hashlib
+import shutil
+import subprocess
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
-from local.build import BUILD
+from local.build import BUILD, PYTHON, environment
+from local.stack import ROOT
+from tests.container import imports
+from tests.harness import called_services
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(600), pytest.mark.usefixtures("sam")]
 
 DEPENDENCIES = BUILD / "DependenciesLayer/python"
 FLUXGATE = BUILD / "FluxgateLayer/python"
-UNCHECKED_HASH = b"\x01\x00\x00\x00"  # the flags of a .pyc that is never compared with its source (PEP 552)
+
+LAYERS = {"dependencies": "DependenciesLayer", "fluxgate": "FluxgateLayer"}
+both_layers = pytest.mark.parametrize("layer", LAYERS)
+
+# Megabytes zipped and unpacked, a fifth above what they were when this was written: what creeps in is seen.
+LARGEST = {"dependencies": (14.0, 41.0), "fluxgate": (0.3, 0.6)}
 
 
-def compiled(layer: Path) -> dict[Path, Path]:
-    """Source by the place of its bytecode."""
-    return {source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc": source for source in layer.rglob("*.py")}
+def make(
+    layer: str, artifacts: Path, environment: dict[str, str], umask: int = 0o022
+) -> subprocess.CompletedProcess[str]:
+    """Build a layer by its Makefile, as `sam build` does: from a copy of its folder."""
+    source = shutil.copytree(ROOT / "layers" / layer, artifacts.parent / f"source-{layer}")
+    program = shutil.which("make")
+    assert program
+    command = [program, f"build-{LAYERS[layer]}", f"ARTIFACTS_DIR={artifacts}"]
+    return subprocess.run(
+        command, cwd=source, env=environment, umask=umask, capture_output=True, text=True, check=False
+    )
+
+
+def contents(folder: Path) -> dict[str, tuple[int, str]]:
+    """Mode and hash by path."""
+    return {
+        str(path.relative_to(folder)): (
+            path.stat().st_mode,
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
+        )
+        for path in folder.rglob("*")
+    }
 
 
 def test_one_build_serves_both_architectures() -> None:
@@ -25,12 +57,15 @@ def test_one_build_serves_both_architectures() -> None:
     assert "_pydantic_core.cpython-313-x86_64-linux-gnu.so" in for_x86
 
 
-@pytest.mark.parametrize("layer", [DEPENDENCIES, FLUXGATE], ids=["dependencies", "fluxgate"])
-def test_every_module_comes_with_bytecode_that_is_never_checked(layer: Path) -> None:
-    bytecode = {path: path.read_bytes()[4:8] for path in layer.rglob("*.pyc")}
-    assert bytecode
-    assert bytecode.keys() == compiled(layer).keys()
-    assert set(bytecode.values()) == {UNCHECKED_HASH}
+@both_layers
+def test_every_module_comes_with_the_bytecode_of_its_source(layer: str) -> None:
+    folder = BUILD / LAYERS[layer]
+    expected = {path.parent / f"__pycache__/{path.stem}.cpython-313.pyc" for path in folder.rglob("*.py")}
+    assert expected
+    assert set(folder.rglob("*.pyc")) == expected
+    check = Path(__file__).with_name("bytecode.py")
+    done = subprocess.run([PYTHON, check, folder], env=environment(), capture_output=True, text=True, check=True)
+    assert not done.stdout
 
 
 def test_packages_can_be_recognised_by_scanners() -> None:
@@ -42,4 +77,58 @@ def test_packages_can_be_recognised_by_scanners() -> None:
 def test_nothing_is_packaged_that_no_function_needs() -> None:
     assert not list(DEPENDENCIES.glob("*/tests"))
     assert not (DEPENDENCIES / "bin").exists()
+    assert not [path for name in ("*.pyi", "*.c", "swagger-ui*") for path in DEPENDENCIES.rglob(name)]
     assert {path.name for path in FLUXGATE.iterdir()} == {"fluxgate"}
+
+
+def test_botocore_knows_the_services_that_are_called_and_no_others() -> None:
+    data = DEPENDENCIES / "botocore/data"
+    assert {path.name for path in data.iterdir() if path.is_dir()} == called_services()
+    assert not list(data.rglob("*.gz"))
+
+
+@both_layers
+def test_a_layer_has_not_grown(layer: str) -> None:
+    files = [path for path in (BUILD / LAYERS[layer]).rglob("*") if path.is_file()]
+    unpacked = sum(path.stat().st_size for path in files)
+    with ZipFile(zipped := BytesIO(), "w", ZIP_DEFLATED) as archive:
+        for path in files:
+            archive.write(path, path.relative_to(BUILD))
+    sizes = zipped.tell() / 1e6, unpacked / 1e6
+    assert all(size <= largest for size, largest in zip(sizes, LARGEST[layer], strict=True)), f"{sizes} MB"
+
+
+@both_layers
+def test_an_unchanged_layer_is_the_same_wherever_it_is_built(layer: str, tmp_path: Path) -> None:
+    """Else each deployment would make a new version of it. `sam build` has made one; this one has another folder,
+    file modes and hashes of strings."""
+    other = environment() | {"PYTHONHASHSEED": "7"}
+    done = make(layer, tmp_path / "somewhere else/artifacts", other, umask=0o077)
+    assert done.returncode == 0, done.stderr
+    first, second = contents(BUILD / LAYERS[layer]), contents(tmp_path / "somewhere else/artifacts")
+    assert not {path for path in first.keys() | second.keys() if first.get(path) != second.get(path)}
+
+
+@both_layers
+@pytest.mark.parametrize("program", [None, "exit 127", "exit 0", "echo 3.12"], ids=["none", "fails", "idle", "older"])
+def test_without_the_functions_python_a_build_says_what_to_do(layer: str, program: str | None, tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    if program:
+        (programs / PYTHON).write_text(f"#!/bin/sh\n{program}\n")
+        (programs / PYTHON).chmod(0o755)
+    done = make(layer, tmp_path / "artifacts", {"PATH": str(programs)})
+    assert done.returncode
+    assert f"Install Python {PYTHON.removeprefix('python')} and put its folder first on PATH." in done.stderr
+    assert not (tmp_path / "artifacts").exists()
+
+
+def test_functions_import_what_the_list_says() -> None:
+    listed, found = imports.listed(), imports.found()
+    changes = [
+        f"{name}: imported by {found.get(name, 'none')}; listed for {listed.get(name, 'none')}"
+        for name in sorted(listed.keys() | found.keys())
+        if listed.get(name) != found.get(name)
+    ]
+    advice = "Each costs time at a cold start. If they are worth it, `make imports` writes the list anew."
+    assert not changes, "\n".join([*changes, advice])

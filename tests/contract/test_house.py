@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from tests.harness import EVENTS, ROOT
+from tests.harness import EVENTS, ROOT, called_services
 
 FUNCTIONS = sorted(path.name for path in (ROOT / "functions").iterdir() if (path / "app.py").exists())
 SCHEDULED = {"reconcile_tasks"}  # a schedule has nothing to say that could be wrong
@@ -17,14 +17,15 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # From the bottom up; a module may import only what stands before it, or beside it within the same set.
 LAYERS: list[set[str]] = [
-    {"errors", "catalogue", "settings", "telemetry"},
-    {"dynamodb", "credentials", "outbound", "queues"},
+    {"errors", "catalogue", "settings", "telemetry", "hosts"},
+    {"dynamodb", "credentials", "outbound", "guarded", "queues"},
     {"tasks"},
     {"store"},
-    {"providers", "images", "schemas", "webhooks", "mcp"},
+    {"providers", "images", "archive", "schemas", "views", "webhooks", "mcp"},
+    {"listings", "messages"},
     {"intake", "submissions", "announcements", "removals", "waiting", "tools"},
-    {"workflows", "events"},
-    {"api", "pages", "wiring"},
+    {"workflows", "events", "orders"},
+    {"api", "callbacks", "problems", "pages", "wiring"},
 ]
 
 
@@ -40,6 +41,11 @@ def test_a_function_has_its_five_places(name: str) -> None:
     assert any(case.startswith("good_") for case in cases)
     assert name in SCHEDULED or any(case.startswith("bad_") for case in cases)
     assert (ROOT / f"tests/functional/test_{name}.py").exists()
+
+
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - {"show_page"}))
+def test_a_function_makes_its_clients_while_it_starts(name: str) -> None:
+    assert "\nwiring.prepare(" in (ROOT / f"functions/{name}/app.py").read_text()
 
 
 def test_every_event_belongs_to_a_function_and_is_json() -> None:
@@ -106,7 +112,13 @@ def test_a_module_says_in_one_sentence_what_it_alone_knows(path: Path) -> None:
 def test_workflows_see_no_events_no_status_codes_and_no_environment() -> None:
     for path in (PACKAGE / "workflows").glob("*.py"):
         assert not _imports(ast.parse(path.read_text())) & {"os", "http", "aws_lambda_powertools", "boto3"}
-        assert not _imports(ast.parse(path.read_text()), package="fluxgate") & {"settings", "wiring", "api", "events"}
+        assert not _imports(ast.parse(path.read_text()), package="fluxgate") & {
+            "settings",
+            "wiring",
+            "api",
+            "problems",
+            "events",
+        }
 
 
 def pinned(path: str) -> dict[str, str]:
@@ -122,7 +134,10 @@ def test_one_version_of_each_package_everywhere() -> None:
     assert layer.items() <= local.items() <= tests.items()
 
 
-@pytest.mark.parametrize("path", [*ROOT.glob("*/requirements*.txt"), ROOT / "layers/dependencies/requirements.txt"])
+LOCKS = [*ROOT.glob("*/requirements*.txt"), *ROOT.glob("*/*/requirements.txt")]
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_locks_have_hashes_and_no_addresses(path: Path) -> None:
     text = path.read_text()
     assert text.count("==") > 10
@@ -135,3 +150,9 @@ def test_the_layers_are_built_for_the_templates_runtime() -> None:
     runtime = yaml_parse((ROOT / "template.yaml").read_text())["Globals"]["Function"]["Runtime"]
     for layer in ("dependencies", "fluxgate"):
         assert f"RUNTIME_PYTHON := {runtime}\n" in (ROOT / f"layers/{layer}/Makefile").read_text()
+
+
+def test_the_layer_keeps_the_models_of_the_services_that_are_called() -> None:
+    """To call another service, add it to SERVICES in layers/dependencies/Makefile."""
+    (kept,) = re.findall(r"^SERVICES := (.*)$", (ROOT / "layers/dependencies/Makefile").read_text(), re.MULTILINE)
+    assert kept.split() == sorted(called_services())

@@ -18,7 +18,7 @@ from uuid import uuid4
 import pytest
 
 from fluxgate.dynamodb import Table
-from fluxgate.schemas import ArchiveJob
+from fluxgate.messages import ArchiveJob
 from fluxgate.store import TaskStore
 from fluxgate.tasks import Image, Status, Task, task_id_for
 from local.simulator import Behaviour, Refusal

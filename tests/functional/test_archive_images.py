@@ -142,7 +142,7 @@ def test_a_broken_picture_is_no_image(functions: Functions, monkeypatch: pytest.
 
 
 def test_a_picture_that_is_too_large_or_too_slow_is_left(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fluxgate.images.MAX_BYTES", 100_000)
+    monkeypatch.setattr("fluxgate.archive.MAX_BYTES", 100_000)
     (huge,) = made(functions, Behaviour(image_fault=ImageFault.HUGE, huge_bytes=300_000))
     functions.invoke("archive_images", job(functions, huge))
     monkeypatch.setattr("fluxgate.workflows.archive_images.TOTAL_SECONDS", 0.5)

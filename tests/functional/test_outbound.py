@@ -15,8 +15,9 @@ import pytest
 import trustme
 
 from fluxgate import outbound
-from fluxgate.errors import ImageUnavailable
-from fluxgate.outbound import AnswerLost, NotSent, ProviderSession, download
+from fluxgate.errors import AnswerLost, ImageUnavailable, NotSent
+from fluxgate.guarded import download
+from fluxgate.outbound import ProviderSession
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -91,7 +92,8 @@ def test_every_attempt_has_a_token_of_its_own_and_the_old_ones_stay_good(functio
     assert len(task.callback_tokens) == 2
     assert queued.callback_tokens < task.callback_tokens
     token = functions.simulator.submissions[-1].body["callback_url"].rpartition("/")[2]
-    assert functions.tasks.advance(task.task_id, Status.GENERATED, token=token).status is Status.GENERATED
+    functions.tasks.settle(task.task_id, Status.GENERATED, token)
+    assert functions.tasks.get(task.task_id).status is Status.GENERATED
 
 
 def test_a_repeated_message_submits_nothing(functions: Functions, queued: Task) -> None:
@@ -128,7 +130,7 @@ def test_a_task_that_is_too_old_fails_with_the_providers_reason(functions: Funct
 
 
 def _fields(task: Task) -> dict[str, Any]:
-    return {name: getattr(task, name) for name in task.__slots__}
+    return {field.name: getattr(task, field.name) for field in fields(task)}
 
 
 def test_an_unknown_outcome_is_not_repeated(functions: Functions, queued: Task) -> None:

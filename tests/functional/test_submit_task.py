@@ -302,7 +302,7 @@ def test_a_callback_before_the_answer_is_kept(functions: Functions) -> None:
     def callback_first(model: Any, **_: Any) -> None:
         if model.name == "UpdateItem":
             *_, task_id, token = functions.simulator.submissions[-1].body["callback_url"].split("/")
-            functions.tasks.advance(task_id, Status.GENERATED, token=token, images=images)
+            functions.tasks.settle(task_id, Status.GENERATED, token, images=images)
 
     functions.before_call = callback_first
     answer = functions.http("submit_task", GENERATE)

@@ -84,18 +84,19 @@ def test_a_token_of_any_attempt_is_good_and_any_other_is_not(tasks: TaskStore) -
     tokens = frozenset(token_hash(attempt.token) for attempt in (old, new))
     for attempt in (old, new):
         stored = tasks.create(task(callback_tokens=tokens))
-        assert tasks.advance(stored.task_id, Status.GENERATED, token=attempt.token).status is Status.GENERATED
+        tasks.settle(stored.task_id, Status.GENERATED, attempt.token)
+        assert tasks.get(stored.task_id).status is Status.GENERATED
     for wrong in ("", "x", old.attempt_id, *tokens, old.token + " "):
         with pytest.raises(CallbackRefused):
-            tasks.advance(tasks.create(task(callback_tokens=tokens)).task_id, Status.GENERATED, token=wrong)
+            tasks.settle(tasks.create(task(callback_tokens=tokens)).task_id, Status.GENERATED, wrong)
 
 
 def test_a_wrong_token_is_refused_also_where_the_move_would_be(tasks: TaskStore) -> None:
     stored = tasks.create(task(Status.SUCCEEDED, callback_tokens=frozenset({token_hash("right")})))
     with pytest.raises(CallbackRefused):
-        tasks.advance(stored.task_id, Status.GENERATED, token="wrong")
+        tasks.settle(stored.task_id, Status.GENERATED, "wrong")
     with pytest.raises(MoveRefused):
-        tasks.advance(stored.task_id, Status.GENERATED, token="right")
+        tasks.settle(stored.task_id, Status.GENERATED, "right")
 
 
 def test_an_unknown_task_is_not_created_by_a_move(tasks: TaskStore) -> None:
@@ -103,7 +104,7 @@ def test_an_unknown_task_is_not_created_by_a_move(tasks: TaskStore) -> None:
     with pytest.raises(TaskNotFound):
         tasks.advance(unknown, Status.SUBMITTED)
     with pytest.raises(CallbackRefused):
-        tasks.advance(unknown, Status.GENERATED, token="x")
+        tasks.settle(unknown, Status.GENERATED, "x")
     with pytest.raises(TaskNotFound):
         tasks.record(unknown, while_in=Status.GENERATED, archive_attempts=1)
     with pytest.raises(TaskNotFound):

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from fluxgate.errors import MalformedBody, ProviderUnavailable
-from fluxgate.outbound import AnswerLost, NotSent
+from fluxgate.errors import AnswerLost, MalformedBody, NotSent, ProviderUnavailable
 from fluxgate.providers import Accepted, Failed, Generated, NotAccepted, Outcome, Refused, Running, Submission, Unknown
 from fluxgate.providers.acedata import LIST_PAGES, MAX_IMAGES, MAX_TEXT, AceData, parse_callback
 from fluxgate.tasks import Image, Status, Task, TaskError, token_hash

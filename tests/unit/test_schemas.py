@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fluxgate.catalogue import MODELS, RATIOS
-from fluxgate.schemas import EditRequest, GenerateRequest, ImageView, PublicStatus, TaskView
+from fluxgate.schemas import EditRequest, GenerateRequest
 from fluxgate.settings import url_settings
 from fluxgate.tasks import Image, Status, Task
+from fluxgate.views import ImageView, PublicStatus, TaskView
 
 EDIT = {"prompt": "a fox", "image_url": "https://pictures.fluxgate.dev/fox.png"}
 

@@ -49,21 +49,27 @@ def test_success_is_final_and_a_late_result_undoes_every_other_end() -> None:
 moments = st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 texts = st.text(min_size=1, max_size=20)
 images = st.builds(Image, source_url=texts, seed=st.none() | st.integers(-(2**63), 2**64), key=st.none() | texts)
-tasks = st.builds(
-    Task,
-    task_id=texts,
-    owner=texts,
-    prompt=texts,
-    action=st.sampled_from(["generate", "edit"]),
-    metadata=st.dictionaries(texts, st.text(max_size=9), max_size=3),
-    created_at=moments,
-    updated_at=moments,
-    attempted_at=st.none() | moments,
-    expires_at=moments.map(lambda moment: moment.replace(microsecond=0)),
-    images=st.lists(images, max_size=3).map(tuple),
-    error=st.none() | st.builds(TaskError, code=texts, message=texts),
-    callback_tokens=st.frozensets(texts, max_size=3),
-)
+tasks = st.fixed_dictionaries(
+    {
+        "status": st.sampled_from(Status),
+        "model": texts,
+        "size": texts,
+        "count": st.integers(1, 4),
+        "provider": texts,
+        "task_id": texts,
+        "owner": texts,
+        "prompt": texts,
+        "action": st.sampled_from(["generate", "edit"]),
+        "metadata": st.dictionaries(texts, st.text(max_size=9), max_size=3),
+        "created_at": moments,
+        "updated_at": moments,
+        "attempted_at": st.none() | moments,
+        "expires_at": moments.map(lambda moment: moment.replace(microsecond=0)),
+        "images": st.lists(images, max_size=3).map(tuple),
+        "error": st.none() | st.builds(TaskError, code=texts, message=texts),
+        "callback_tokens": st.frozensets(texts, max_size=3),
+    }
+).map(lambda facts: Task(**facts))
 
 
 @given(tasks)

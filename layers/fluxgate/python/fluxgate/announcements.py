@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fluxgate.errors import MoveRefused, TaskNotFound
-from fluxgate.queues import EventBus
-from fluxgate.schemas import TaskEvent
-from fluxgate.store import TaskStore
+from fluxgate.messages import TaskEvent
 from fluxgate.tasks import Status, Task
 from fluxgate.telemetry import logger
+
+if TYPE_CHECKING:
+    from fluxgate.queues import EventBus
+    from fluxgate.store import TaskStore
 
 DETAIL_TYPES = {
     Status.SUCCEEDED: "Task Succeeded",

@@ -13,12 +13,12 @@ MAX_COUNT = 4  # the vendor documents no limit; its own page offers 1 to 4
 
 USUAL_RATIOS = ("1:1", "4:3", "3:4", "3:2", "2:3", "16:9", "9:16")
 
-_TWO_NUMBERS = re.compile(r"\s*(\d{1,6})\s*([x:*/\u00d7])\s*(\d{1,6})\s*", re.IGNORECASE)
+_TWO_NUMBERS = r"\s*(\d{1,6})\s*([x:*/\u00d7])\s*(\d{1,6})\s*"
 
 
 def _two_numbers(text: str) -> tuple[int, int, bool] | None:
     """Two positive numbers and whether they are written as a ratio; None where the text holds no such thing."""
-    match = _TWO_NUMBERS.fullmatch(text)
+    match = re.fullmatch(_TWO_NUMBERS, text, re.IGNORECASE)
     if not match or not int(match[1]) or not int(match[3]):
         return None
     return int(match[1]), int(match[3]), match[2] in ":/"

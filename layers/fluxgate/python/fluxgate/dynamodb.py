@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from boto3.dynamodb.conditions import Attr, ConditionBase, ConditionExpressionBuilder
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
@@ -15,11 +15,12 @@ from fluxgate.errors import StorageUnavailable
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-__all__ = ["Attr", "ConditionBase", "ConditionFailed", "Item", "Table"]
+__all__ = ["Attr", "ConditionBase", "ConditionFailed", "Item", "Returns", "Table"]
 
 _serializer, _deserializer = TypeSerializer(), TypeDeserializer()
 
 Item = dict[str, Any]
+Returns = Literal["ALL_NEW", "UPDATED_OLD"]  # what an update answers with
 BATCH_ATTEMPTS = 3
 
 
@@ -55,9 +56,12 @@ class Table:
         changes: Mapping[str, Any],
         condition: ConditionBase,
         add: Mapping[str, Any] | None = None,
+        *,
+        returns: Returns = "ALL_NEW",
     ) -> Item:
         """Set the attributes in `changes`, remove those that are None there, add to the sets and numbers in `add`.
-        An attribute may be an element of a list: `images[0]`. Returns the new item.
+        An attribute may be an element of a list: `images[0]`. Returns the new item; or, by UPDATED_OLD, what the
+        changed attributes were.
 
         Raises ConditionFailed.
         """
@@ -81,7 +85,7 @@ class Table:
                 TableName=self._name,
                 Key=_pack(key),
                 UpdateExpression=" ".join(clauses),
-                ReturnValues="ALL_NEW",
+                ReturnValues=returns,
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 **request,
             )

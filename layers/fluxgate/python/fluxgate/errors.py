@@ -15,6 +15,8 @@ FluxgateError
 ├── MoveRefused               the task's state does not allow the move
 ├── StorageUnavailable        the table or the bucket did not answer, or throttled
 ├── ProviderUnavailable       the provider cannot be asked now
+├── NotSent                   no connection could be made: nothing has left this machine
+├── AnswerLost                a request may have arrived; what became of it is unknown
 ├── QueueUnavailable          a queue or the bus did not take a message
 ├── CredentialsUnavailable    Secrets Manager did not answer
 ├── ImageUnavailable          one image cannot be fetched, now or ever
@@ -101,6 +103,14 @@ class MoveRefused(FluxgateError):
 
 class StorageUnavailable(FluxgateError):
     """DynamoDB or S3 did not carry out a call; whether a write happened is unknown."""
+
+
+class NotSent(FluxgateError):
+    """The connection could not be made: nothing has left this machine."""
+
+
+class AnswerLost(FluxgateError):
+    """The request may have arrived; what became of it is unknown. The message is safe to log."""
 
 
 class QueueUnavailable(FluxgateError):

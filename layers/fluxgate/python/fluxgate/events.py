@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
-from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from fluxgate.errors import InvalidRequest
-from fluxgate.schemas import Order, WebhookJob
+from fluxgate.messages import WebhookJob
 from fluxgate.tasks import Task
 from fluxgate.telemetry import count, logger
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+    from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
 def each_message(
@@ -57,29 +59,16 @@ def _each(
     return answer
 
 
-def submission(record: SQSRecord) -> str | Order:
-    """What a message on the submission queue asks for: the id of a deferred task, or an order that another system has
-    put there, by itself or through the bus. Without an idempotency key an order has its message's or event's id.
-
-    Raises InvalidRequest.
-    """
-    body = _json(record.body)
-    if isinstance(body, dict) and body.get("type") == "submit":
-        return str(body["task_id"])
-    if isinstance(body, dict) and "detail-type" in body:
-        return Order.parse(body.get("detail"), f"event-{body.get('id')}")
-    return Order.parse(body, f"message-{record.message_id}")
-
-
 def outcome(record: SQSRecord) -> WebhookJob:
     """Whose outcome a message on the webhook queue is about: from the bus, or from fluxgate itself."""
-    body = _json(record.body)
+    body = content(record)
     return WebhookJob.model_validate(body["detail"] if isinstance(body, dict) and "detail" in body else body)
 
 
-def _json(text: str) -> Any:
+def content(record: SQSRecord) -> Any:
+    """Of a message. Raises InvalidRequest where it is not JSON."""
     try:
-        return json.loads(text)
+        return json.loads(record.body)
     except (ValueError, RecursionError):
         raise InvalidRequest([("", "The message is not valid JSON.")]) from None
 

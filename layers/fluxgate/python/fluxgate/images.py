@@ -1,52 +1,24 @@
-"""Pictures: fetched safely, recognised by their bytes, stored in the bucket, lent out by presigned URLs."""
+"""Pictures in the bucket: lent out by presigned URLs, and deleted."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
-from dataclasses import replace
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-import imagesize
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fluxgate.errors import ImageUnavailable, StorageUnavailable
-from fluxgate.outbound import download
-from fluxgate.tasks import Image
+from fluxgate.errors import StorageUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-MAX_BYTES = 50 * 1024 * 1024
-IN_MEMORY_BYTES = 16 * 1024 * 1024  # beyond it a picture waits on the function's disk
 URL_SECONDS = 3600
 
 
 class ImageStore:
-    def __init__(self, s3: S3Client, bucket: str, *, allow_local: bool = False) -> None:
+    def __init__(self, s3: S3Client, bucket: str) -> None:
         self._s3 = s3
         self._bucket = bucket
-        self._allow_local = allow_local
-
-    def archive(self, image: Image, prefix: str, seconds: float) -> Image:
-        """Copy one image from the provider to `{prefix}.{extension}`: one put, which a repetition overwrites.
-
-        Raises ImageUnavailable where it cannot be fetched within `seconds` or is no picture, and StorageUnavailable.
-        """
-        with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as file:
-            download(image.source_url, file, max_bytes=MAX_BYTES, seconds=seconds, allow_local=self._allow_local)
-            size = file.tell()
-            extension, content_type = _recognise(file)
-            width, height = _dimensions(file)
-            file.seek(0)
-            key = f"{prefix}.{extension}"
-            try:
-                self._s3.put_object(
-                    Bucket=self._bucket, Key=key, Body=file, ContentType=content_type, ContentLength=size
-                )
-            except (ClientError, BotoCoreError) as error:
-                raise StorageUnavailable(type(error).__name__) from error
-        return replace(image, key=key, content_type=content_type, width=width, height=height, bytes=size)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Raises StorageUnavailable where one of them may still be there."""
@@ -61,24 +33,3 @@ class ImageStore:
         return self._s3.generate_presigned_url(
             "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=URL_SECONDS
         )
-
-
-def _recognise(file: IO[bytes]) -> tuple[str, str]:
-    """Extension and content type by the first bytes, whatever the header said."""
-    file.seek(0)
-    head = file.read(12)
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png", "image/png"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "jpg", "image/jpeg"
-    if head.startswith(b"RIFF") and head[8:] == b"WEBP":
-        return "webp", "image/webp"
-    raise ImageUnavailable("not_an_image", final=True)
-
-
-def _dimensions(file: IO[bytes]) -> tuple[int, int]:
-    file.seek(0)
-    width, height = imagesize.get(file)
-    if width <= 0 or height <= 0:
-        raise ImageUnavailable("not_an_image", final=True)
-    return width, height

@@ -6,11 +6,14 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from fluxgate.errors import IdempotencyMismatch, MoveRefused
 from fluxgate.schemas import EditRequest, GenerateRequest
-from fluxgate.store import TaskStore
 from fluxgate.tasks import Attempt, Status, Task, task_id_for, token_hash
+
+if TYPE_CHECKING:
+    from fluxgate.store import TaskStore
 
 Request = GenerateRequest | EditRequest
 

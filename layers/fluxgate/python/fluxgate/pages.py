@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fluxgate.workflows.show_page import File
+if TYPE_CHECKING:
+    from fluxgate.workflows.show_page import File
 
 HEADERS = {
     "Cache-Control": "no-cache",  # keep it, but ask by ETag: the files of one release belong together

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -20,14 +20,15 @@ SOURCE = "fluxgate"
 
 
 class Queue:
-    def __init__(self, sqs: SQSClient, url: str) -> None:
+    def __init__(self, sqs: Callable[[], SQSClient], url: str) -> None:
+        """`sqs` gives the client; not every event that could send a message does."""
         self._sqs = sqs
         self._url = url
 
     def send(self, body: str, delay: float = 0) -> None:
         """`delay` in seconds. Raises QueueUnavailable: whether the message was sent is then unknown."""
         try:
-            self._sqs.send_message(
+            self._sqs().send_message(
                 QueueUrl=self._url, MessageBody=body, DelaySeconds=min(round(delay), MAX_DELAY_SECONDS)
             )
         except (ClientError, BotoCoreError) as error:

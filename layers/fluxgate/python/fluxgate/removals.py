@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from fluxgate.images import ImageStore
-from fluxgate.store import TaskStore
-from fluxgate.tasks import Removal
+from typing import TYPE_CHECKING
+
 from fluxgate.telemetry import logger
+
+if TYPE_CHECKING:
+    from fluxgate.images import ImageStore
+    from fluxgate.store import TaskStore
+    from fluxgate.tasks import Removal
 
 
 def remove(removal: Removal, *, tasks: TaskStore, images: ImageStore) -> None:

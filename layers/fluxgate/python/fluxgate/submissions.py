@@ -6,14 +6,17 @@ import json
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from fluxgate.errors import MoveRefused, QueueUnavailable, StorageUnavailable
 from fluxgate.providers import Accepted, NotAccepted, Provider, Refused, Submission, Unknown
-from fluxgate.queues import Queue
 from fluxgate.settings import time_scale
-from fluxgate.store import TaskStore
 from fluxgate.tasks import Attempt, Status, Task, TaskError
 from fluxgate.telemetry import count, logger
+
+if TYPE_CHECKING:
+    from fluxgate.queues import Queue
+    from fluxgate.store import TaskStore
 
 FIRST_DELAY = 1.0  # seconds; the vendor advises 1, 2, 4, 8, 16 with jitter
 LAST_DELAY = 300.0
@@ -56,7 +59,7 @@ class Submitter:
             case Accepted(provider_task_id):
                 logger.info("Task submitted", extra={"provider_task_id": provider_task_id})
                 count("TaskSubmitted")
-                return self.tasks.advance(task.task_id, Status.SUBMITTED, provider_task_id=provider_task_id)
+                return self.tasks.accept(task, provider_task_id)
             case NotAccepted(error):
                 return self._defer(task, attempt, error)
             case Refused(error):

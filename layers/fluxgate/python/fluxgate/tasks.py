@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from fluxgate.catalogue import Action
 from fluxgate.settings import time_scale
+
+if TYPE_CHECKING:
+    from fluxgate.catalogue import Action
 
 
 class Status(StrEnum):
@@ -62,7 +64,7 @@ DELIVERED_WITHIN = timedelta(minutes=2)  # the first webhook; later ones have th
 ASKED_AGAIN_AFTER = timedelta(minutes=10)  # about an expired task; each time as long again as it has been expired
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Image:
     """One picture. `source_url` is the provider's; `key` and what follows it are known once it is archived."""
 
@@ -75,7 +77,7 @@ class Image:
     bytes: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class TaskError:
     """Why a task failed, in the provider's own words."""
 
@@ -89,7 +91,7 @@ class DeliveryState(StrEnum):
     GIVEN_UP = "given_up"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Delivery:
     """How far the webhook about one outcome has come."""
 
@@ -106,7 +108,7 @@ class Delivery:
         return self.state is DeliveryState.PENDING and (self.next_at is None or self.next_at <= now)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Attempt:
     """One attempt to submit. The token is part of its callback URL; only its hash is stored."""
 
@@ -114,7 +116,7 @@ class Attempt:
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """A task as it is stored."""
 
@@ -190,7 +192,7 @@ class Task:
         }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Removal:
     """What is left of a task that is being deleted."""
 

@@ -11,8 +11,10 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from fluxgate.catalogue import DEFAULT_MODEL, MAX_COUNT, MODELS, Action, SizeRule
-from fluxgate.schemas import MAX_BATCH, MAX_PROMPT, IdempotencyKey, ModelList, PublicStatus, TaskView
+from fluxgate.listings import ModelList
+from fluxgate.schemas import MAX_BATCH, MAX_PROMPT, IdempotencyKey
 from fluxgate.tasks import Task
+from fluxgate.views import PublicStatus, TaskView
 from fluxgate.waiting import LONGEST_WAIT
 
 Json = dict[str, Any]

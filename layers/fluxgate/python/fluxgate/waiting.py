@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from fluxgate.errors import StorageUnavailable, TaskNotFound
-from fluxgate.store import TaskStore
 from fluxgate.tasks import OUTCOMES, Task
 from fluxgate.telemetry import logger
+
+if TYPE_CHECKING:
+    from fluxgate.store import TaskStore
 
 LONGEST_WAIT = 25  # seconds; the gateway ends after 29
 LOOK_EVERY = 0.5  # seconds
 
-_PREFERENCE = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
+_PREFERENCE = r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=$|[,;])"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Wait:
     @classmethod
     def preferred(cls, header: str) -> Self:
         """By a `Prefer` header (RFC 7240). What is no preference is passed over."""
-        found = _PREFERENCE.search(header)
+        found = re.search(_PREFERENCE, header, re.IGNORECASE) if header else None
         return cls.of(int(found[1])) if found else cls(None)
 
     def for_outcome(self, task: Task, tasks: TaskStore) -> Task:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from fluxgate.tasks import Image, Task, TaskError
+if TYPE_CHECKING:
+    from fluxgate.tasks import Image, Task, TaskError
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,17 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
-
-from fluxgate.errors import MalformedBody, ProviderUnavailable
-from fluxgate.outbound import AnswerLost, NotSent, ProviderSession
+from fluxgate.errors import AnswerLost, MalformedBody, NotSent, ProviderUnavailable
 from fluxgate.providers import Accepted, Failed, Generated, NotAccepted, Outcome, Refused, Running, Submission, Unknown
 from fluxgate.tasks import Image, Task, TaskError, token_hash
+
+if TYPE_CHECKING:
+    # A callback is parsed without either; see the README on what a cold start imports.
+    from pydantic import SecretStr
+
+    from fluxgate.outbound import ProviderSession
 
 NAME = "acedata"
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fluxgate.errors import ArchiveIncomplete, ImageUnavailable, MoveRefused, StorageUnavailable, TaskNotFound
-from fluxgate.images import ImageStore
-from fluxgate.schemas import ArchiveJob
-from fluxgate.store import TaskStore
 from fluxgate.tasks import Image, Status, Task
 from fluxgate.telemetry import about_task, count, logger, milliseconds
+
+if TYPE_CHECKING:
+    from fluxgate.archive import ImageArchive
+    from fluxgate.messages import ArchiveJob
+    from fluxgate.store import TaskStore
 
 TOTAL_SECONDS = 50.0  # for all images of a task: below the function's timeout
 
@@ -20,7 +22,7 @@ Fault = ImageUnavailable | StorageUnavailable
 
 
 def archive_images(
-    job: ArchiveJob, *, attempt: int, attempts: int, max_age: timedelta, images: ImageStore, tasks: TaskStore
+    job: ArchiveJob, *, attempt: int, attempts: int, max_age: timedelta, images: ImageArchive, tasks: TaskStore
 ) -> None:
     """One put per image, then one write. What is missing is tried again in the next attempt. After `attempts` of them
     the task succeeds with what there is, if the rest is gone for good or older than `max_age`, and else waits.
@@ -60,7 +62,7 @@ def _note(job: ArchiveJob, attempt: int, kept: dict[str, Any], tasks: TaskStore)
     return tasks.record(job.task_id, while_in=Status.GENERATED, archive_attempts=attempt, **kept)
 
 
-def _archive(job: ArchiveJob, wanted: Sequence[Image], images: ImageStore) -> tuple[dict[str, Any], dict[int, Fault]]:
+def _archive(job: ArchiveJob, wanted: Sequence[Image], images: ImageArchive) -> tuple[dict[str, Any], dict[int, Fault]]:
     """The images that are in the bucket now, each under its place in the item, so that messages that overlap do not
     undo each other's work; and why others are not, each by its index."""
     deadline = time.monotonic() + TOTAL_SECONDS

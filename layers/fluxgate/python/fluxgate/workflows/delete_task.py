@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from fluxgate.images import ImageStore
+from typing import TYPE_CHECKING
+
 from fluxgate.removals import remove
-from fluxgate.store import TaskStore
 from fluxgate.telemetry import about_task
+
+if TYPE_CHECKING:
+    from fluxgate.images import ImageStore
+    from fluxgate.store import TaskStore
 
 
 def delete_task(task_id: str, *, owner: str, tasks: TaskStore, images: ImageStore) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fluxgate.errors import MoveRefused, TaskNotFound
-from fluxgate.images import ImageStore
-from fluxgate.outbound import Answer
-from fluxgate.schemas import TaskView, WebhookMessage
-from fluxgate.store import TaskStore
+from fluxgate.messages import WebhookMessage
 from fluxgate.tasks import Delivery, DeliveryState, Status, Task
 from fluxgate.telemetry import about_task, count, logger, milliseconds
+from fluxgate.views import TaskView
 from fluxgate.webhooks import SigningKeys, next_attempt
+
+if TYPE_CHECKING:
+    from fluxgate.guarded import Answer
+    from fluxgate.images import ImageStore
+    from fluxgate.store import TaskStore
 
 
 class Post(Protocol):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fluxgate.announcements import announce
-from fluxgate.queues import EventBus, Queue
-from fluxgate.schemas import ArchiveJob
-from fluxgate.store import TaskStore
+from fluxgate.messages import ArchiveJob
 from fluxgate.tasks import OUTCOMES, Status, Task
 from fluxgate.telemetry import about_task, logger
+
+if TYPE_CHECKING:
+    from fluxgate.queues import EventBus, Queue
+    from fluxgate.store import TaskStore
 
 
 def publish_change(before: Task | None, after: Task, *, archive: Queue, bus: EventBus, tasks: TaskStore) -> None:

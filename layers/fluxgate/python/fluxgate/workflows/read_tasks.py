@@ -7,24 +7,20 @@ import binascii
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from fluxgate.catalogue import MAX_COUNT, MODELS
-from fluxgate.dynamodb import Item
 from fluxgate.errors import InvalidRequest
-from fluxgate.images import ImageStore
-from fluxgate.schemas import (
-    MAX_PROMPT,
-    ModelList,
-    ModelView,
-    PublicStatus,
-    TaskBatch,
-    TaskPage,
-    TaskView,
-    WebhookSecret,
-)
-from fluxgate.store import TaskStore
+from fluxgate.listings import ModelList, ModelView, TaskBatch, TaskPage, WebhookSecret
+from fluxgate.schemas import MAX_PROMPT
 from fluxgate.telemetry import about_task
-from fluxgate.webhooks import SigningKeys
+from fluxgate.views import PublicStatus, TaskView
+
+if TYPE_CHECKING:
+    from fluxgate.dynamodb import Item
+    from fluxgate.images import ImageStore
+    from fluxgate.store import TaskStore
+    from fluxgate.webhooks import SigningKeys
 
 
 def read_task(task_id: str, *, owner: str, tasks: TaskStore, images: ImageStore) -> TaskView:

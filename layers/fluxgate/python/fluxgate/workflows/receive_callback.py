@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from fluxgate.errors import MoveRefused
 from fluxgate.providers import Failed, Generated, Outcome, Running
-from fluxgate.store import TaskStore
-from fluxgate.tasks import Status, Task
+from fluxgate.tasks import Status
 from fluxgate.telemetry import about_task, count, logger, milliseconds
+
+if TYPE_CHECKING:
+    from fluxgate.store import TaskStore
 
 
 def receive_callback(outcome: Outcome, *, task_id: str, token: str, tasks: TaskStore) -> None:
@@ -23,12 +26,10 @@ def receive_callback(outcome: Outcome, *, task_id: str, token: str, tasks: TaskS
             case Running():
                 logger.info("Callback without a result")
             case Generated(images, provider_task_id):
-                _measure(
-                    tasks.advance(task_id, Status.GENERATED, token=token, images=images, **_known(provider_task_id))
-                )
+                _measure(tasks.settle(task_id, Status.GENERATED, token, images=images, **_known(provider_task_id)))
                 logger.info("Task generated", extra={"images": len(images)})
             case Failed(error, provider_task_id):
-                tasks.advance(task_id, Status.FAILED, token=token, error=error, **_known(provider_task_id))
+                tasks.settle(task_id, Status.FAILED, token, error=error, **_known(provider_task_id))
                 count("TaskFailed")
                 logger.warning("Task failed", extra={"code": error.code})
     except MoveRefused as refused:
@@ -39,6 +40,5 @@ def _known(provider_task_id: str | None) -> dict[str, Any]:
     return {"provider_task_id": provider_task_id} if provider_task_id else {}
 
 
-def _measure(task: Task) -> None:
-    if task.attempted_at:
-        milliseconds("SubmitToCallback", (task.updated_at - task.attempted_at).total_seconds() * 1000)
+def _measure(submitted_at: datetime) -> None:
+    milliseconds("SubmitToCallback", (datetime.now(UTC) - submitted_at).total_seconds() * 1000)

@@ -8,15 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fluxgate.announcements import announce
 from fluxgate.errors import CredentialsUnavailable, MoveRefused, ProviderUnavailable, TaskNotFound
-from fluxgate.images import ImageStore
+from fluxgate.messages import ArchiveJob, WebhookJob
 from fluxgate.providers import Failed, Generated, Outcome, Provider
-from fluxgate.queues import EventBus, Queue
 from fluxgate.removals import remove
-from fluxgate.schemas import ArchiveJob, WebhookJob
 from fluxgate.store import DUE_SHARDS, TaskStore
 from fluxgate.submissions import enqueue
 from fluxgate.tasks import (
@@ -30,6 +28,10 @@ from fluxgate.tasks import (
     scaled,
 )
 from fluxgate.telemetry import about_task, count, logger, milliseconds
+
+if TYPE_CHECKING:
+    from fluxgate.images import ImageStore
+    from fluxgate.queues import EventBus, Queue
 
 PER_SHARD = 200  # tasks of one shard in one pass; the rest is for the next minute
 PROVIDER_PAUSE = timedelta(seconds=1.1)  # the provider wants less than one request per second

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fluxgate.errors import MoveRefused, NothingToDeliver
-from fluxgate.queues import Queue
-from fluxgate.schemas import WebhookJob
-from fluxgate.store import TaskStore
+from fluxgate.messages import WebhookJob
 from fluxgate.tasks import Delivery, DeliveryState, Task
 from fluxgate.telemetry import about_task, logger
+
+if TYPE_CHECKING:
+    from fluxgate.queues import Queue
+    from fluxgate.store import TaskStore
 
 
 def resend_webhook(task_id: str, *, owner: str, tasks: TaskStore, queue: Queue) -> Task:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -19,18 +19,21 @@ from fluxgate.errors import (
     TaskDeleted,
     TaskNotFound,
 )
-from fluxgate.images import ImageStore
-from fluxgate.intake import Intake
 from fluxgate.mcp import Json, Picture, Server, Tool, ToolResult
-from fluxgate.schemas import EditRequest, GenerateRequest, PublicStatus, named_faults
-from fluxgate.store import TaskStore
-from fluxgate.submissions import Submitter
-from fluxgate.tasks import Task
+from fluxgate.schemas import EditRequest, GenerateRequest, named_faults
 from fluxgate.telemetry import about_task, logger
 from fluxgate.tools import BatchArguments, SubmitArguments, TaskArguments, TaskReport, TaskReports
+from fluxgate.views import PublicStatus
 from fluxgate.waiting import Wait
 from fluxgate.workflows.read_tasks import list_models
 from fluxgate.workflows.submit_task import submit_task
+
+if TYPE_CHECKING:
+    from fluxgate.images import ImageStore
+    from fluxgate.intake import Intake
+    from fluxgate.store import TaskStore
+    from fluxgate.submissions import Submitter
+    from fluxgate.tasks import Task
 
 INFO = {"name": "fluxgate", "title": "Flux image generation", "version": "1.0.0"}
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from fluxgate.errors import IdempotencyMismatch, InvalidRequest, MoveRefused, TaskDeleted, TaskNotFound
-from fluxgate.intake import Intake
-from fluxgate.queues import EventBus
-from fluxgate.schemas import Order
-from fluxgate.submissions import Submitter
+from fluxgate.orders import Order
 from fluxgate.tasks import Attempt, Status
 from fluxgate.telemetry import about_task, count, logger
+
+if TYPE_CHECKING:
+    from fluxgate.intake import Intake
+    from fluxgate.queues import EventBus
+    from fluxgate.submissions import Submitter
 
 
 def submit_message(

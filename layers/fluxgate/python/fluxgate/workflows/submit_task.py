@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from fluxgate.intake import Intake, Request
-from fluxgate.submissions import Submitter
+from typing import TYPE_CHECKING
+
 from fluxgate.tasks import Attempt, Status, Task
 from fluxgate.telemetry import about_model, about_task, logger
+
+if TYPE_CHECKING:
+    from fluxgate.intake import Intake, Request
+    from fluxgate.submissions import Submitter
 
 
 def submit_task(

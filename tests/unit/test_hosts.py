@@ -2,7 +2,7 @@
 
 import pytest
 
-from fluxgate.outbound import is_public_host
+from fluxgate.hosts import is_public_host
 
 
 @pytest.mark.parametrize(

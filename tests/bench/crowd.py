@@ -1,0 +1,67 @@
+"""The tasks that are stored while nobody asks about them: many, so that a scan would show."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+from boto3.dynamodb.types import TypeSerializer
+
+from fluxgate.store import DUE_SHARDS
+from fluxgate.tasks import Image, Status, Task, timestamp, token_hash
+from local import seeds
+from tests.bench.capacity import Item
+
+OTHERS = 20  # owners
+CROWD = UUID("9a1f0c1e-3c53-4a0b-8d3e-0d9b6a6f0a11")
+
+
+def bystander(number: int, owner: str) -> Item:
+    """Half belong to the owner. Of fifty one failed, one expired and is due another day, one is under way and due in an
+    hour; the others succeeded."""
+    now = datetime.now(UTC)
+    created = now - timedelta(hours=1, minutes=number)
+    status = (Status.FAILED, Status.EXPIRED, Status.SUBMITTED)[number % 50] if number % 50 < 3 else Status.SUCCEEDED
+    picture = Image(
+        source_url="https://cdn.example.com/images/sample.png",
+        seed=number,
+        key=f"{owner}/{task_id(number)}/0.png",
+        content_type="image/png",
+        width=512,
+        height=512,
+        bytes=100_000,
+    )
+    task = Task(
+        task_id=task_id(number),
+        owner=f"owner-{number % OTHERS}" if number % 2 else owner,
+        status=status,
+        action="generate",
+        model="flux-dev",
+        prompt=seeds.PROMPT,
+        size=seeds.SIZE,
+        count=1,
+        provider="acedata",
+        provider_task_id=f"p-{number}",
+        created_at=created,
+        updated_at=created,
+        expires_at=now + timedelta(days=29),
+        attempts=1,
+        attempt_id="0123456789abcdef",
+        attempted_at=created,
+        callback_tokens=frozenset({token_hash(str(number))}),
+        announced=status,
+        images=(picture,) if status is Status.SUCCEEDED else (),
+    )
+    later = {Status.EXPIRED: now + timedelta(days=1), Status.SUBMITTED: now + timedelta(hours=1)}.get(status)
+    due = {"due_shard": {"N": str(number % DUE_SHARDS)}, "due_at": {"S": timestamp(later)}} if later else {}
+    return item_of(task) | due
+
+
+def task_id(number: int) -> str:
+    return str(uuid5(CROWD, str(number)))
+
+
+def item_of(task: Task) -> dict[str, Any]:
+    serializer = TypeSerializer()
+    return {name: serializer.serialize(value) for name, value in task.to_item().items() if value is not None}

@@ -1,0 +1,205 @@
+"""One Lambda execution environment: AWS's runtime client and a handler from `sam build`, under the emulator of SAM."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import docker
+import requests
+
+from local.containers import Engine, architecture, engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+IMAGE = "public.ecr.aws/lambda/python:3.13-{}"
+RIE = "samcli/local/rapid/aws-lambda-rie-{}"  # within the SAM CLI's environment
+INVOKE = "/2015-03-31/functions/function/invocations"
+PORT = 8080  # within a container
+MEASURED = Path(__file__).with_name("measured.py")
+USAGE = "usage"  # the event that it answers itself
+FUNCTION_TIMEOUT = 60  # seconds
+
+
+@dataclass(frozen=True)
+class Package:
+    """What is unpacked at AWS: a function's folder, and the layers as one /opt. Read-only, as there."""
+
+    task: Path
+    opt: Path
+
+    @classmethod
+    def of(cls, function: Path, layers: list[Path], into: Path) -> Self:
+        """Put copies of a function's folder (with `measured.py` beside it) and of the layers into a new folder."""
+        task, opt = into / "task", into / "opt"
+        shutil.copytree(function, task)
+        shutil.copy(MEASURED, task)
+        opt.mkdir()
+        for layer in layers:
+            shutil.copytree(layer, opt, copy_function=os.link, dirs_exist_ok=True)
+        return cls(task, opt)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Of the process that runs the handler, from its beginning."""
+
+    cpu: float  # seconds
+    peak_mib: float
+
+
+class Sandbox:
+    """A context manager. The handler's process starts with the first event: its answer's time is a cold start's."""
+
+    def __init__(self, package: Package, environment: Mapping[str, str], *, python: Path, sam: Path) -> None:
+        """`python` has awslambdaric; `sam` is the SAM CLI's program, beside which the emulator lies."""
+        self._package = package
+        self._python, self._rie = python, emulator(sam)
+        self._environment = {
+            "PYTHONDONTWRITEBYTECODE": "1",  # as on a disk that cannot be written to
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_LAMBDA_FUNCTION_TIMEOUT": str(FUNCTION_TIMEOUT),
+            **environment,
+        }
+        self._session = requests.Session()
+        self._output: Callable[[], bytes] = lambda: b""
+        self._parts = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as parts:
+            parts.enter_context(self._session)
+            found = engine()
+            self._port = self._start_container(found, parts) if found else self._start_process(parts)
+            self._wait()
+            self._parts = parts.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._parts.close()
+
+    def invoke(self, event: object) -> tuple[Any, float]:
+        """The handler's answer, and the seconds that it took. Raises AssertionError where the handler failed."""
+        began = time.perf_counter()
+        response = self._session.post(f"http://127.0.0.1:{self._port}{INVOKE}", json=event, timeout=FUNCTION_TIMEOUT)
+        took = time.perf_counter() - began
+        answer = json.loads(response.content)
+        assert not (isinstance(answer, dict) and "errorType" in answer), answer
+        return answer, took
+
+    def printed(self) -> list[str]:
+        """What the function has logged so far: lines of JSON, the emulator's are others."""
+        return [line for line in self._output().decode().splitlines() if line.startswith("{")]
+
+    def usage(self) -> Usage:
+        answer, _ = self.invoke(USAGE)
+        return Usage(answer["cpu"], answer["peak_kib"] / 1024)
+
+    def _start_process(self, parts: ExitStack) -> int:
+        port, runtime_port = free_port(), free_port()
+        command = [
+            *(self._rie, "--log-level", "error"),
+            *("--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
+            *("--runtime-api-address", f"127.0.0.1:{runtime_port}"),
+            *(self._python, "-m", "awslambdaric", "measured.handler"),
+        ]
+        environment = {
+            **self._environment,
+            "_HANDLER": "measured.handler",
+            "LAMBDA_TASK_ROOT": str(self._package.task),
+            "PYTHONPATH": f"{self._package.task}:{self._package.opt}/python",
+        }
+        log = Path(parts.enter_context(tempfile.TemporaryDirectory())) / "log"
+        self._output = log.read_bytes
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=self._package.task,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=parts.enter_context(log.open("wb")),
+            stderr=subprocess.DEVNULL,
+            process_group=0,
+        )
+        parts.callback(process.wait)
+        parts.callback(os.killpg, process.pid, 9)
+        return port
+
+    def _start_container(self, found: Engine, parts: ExitStack) -> int:
+        port = free_port()
+        client = parts.enter_context(_Docker())
+        hosts = {found.host: "host-gateway"} if found.options else {}
+        container = client.containers.run(
+            IMAGE.format(architecture()),
+            [
+                "--log-level",
+                "error",
+                "--runtime-interface-emulator-address",
+                f"0.0.0.0:{PORT}",
+                "/var/runtime/bootstrap",
+            ],
+            entrypoint="/var/rapid/aws-lambda-rie",
+            environment={**self._environment, "_HANDLER": "measured.handler", "LAMBDA_TASK_ROOT": "/var/task"},
+            volumes={
+                str(source): {"bind": inside, "mode": "ro"}
+                for source, inside in (
+                    (self._package.task, "/var/task"),
+                    (self._package.opt, "/opt"),
+                    (self._rie, "/var/rapid/aws-lambda-rie"),
+                )
+            },
+            ports={f"{PORT}/tcp": ("127.0.0.1", port)},
+            extra_hosts=hosts,
+            detach=True,
+        )
+        parts.callback(container.remove, force=True)
+        self._output = container.logs
+        return port
+
+    def _wait(self, seconds: float = 30) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:  # any answer will do: an event would start the handler
+                self._session.get(f"http://127.0.0.1:{self._port}/", timeout=5)
+            except requests.ConnectionError:
+                time.sleep(0.02)
+            else:
+                return
+        raise TimeoutError("the runtime interface emulator does not answer")
+
+
+class _Docker:
+    """The engine that DOCKER_HOST names, or the default one."""
+
+    def __enter__(self) -> Any:
+        self._client = docker.from_env()
+        return self._client
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+
+@cache
+def emulator(sam: Path) -> Path:
+    """The runtime interface emulator that `sam local` puts into its containers."""
+    machine = {"x86_64": "x86_64", "arm64": "arm64"}[architecture()]
+    return next(sam.parent.parent.glob(f"lib/python3*/site-packages/{RIE.format(machine)}"))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
