@@ -196,7 +196,7 @@ class _Docker:
 def emulator(sam: Path) -> Path:
     """The runtime interface emulator that `sam local` puts into its containers."""
     machine = {"x86_64": "x86_64", "arm64": "arm64"}[architecture()]
-    return next(sam.parent.parent.glob(f"lib/python3*/site-packages/{RIE.format(machine)}"))
+    return next(sam.resolve().parent.parent.glob(f"lib/python3*/site-packages/{RIE.format(machine)}"))
 
 
 def free_port() -> int:
