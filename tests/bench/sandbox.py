@@ -195,8 +195,7 @@ class _Docker:
 @cache
 def emulator(sam: Path) -> Path:
     """The runtime interface emulator that `sam local` puts into its containers."""
-    machine = {"x86_64": "x86_64", "arm64": "arm64"}[architecture()]
-    return next(sam.resolve().parent.parent.glob(f"lib/python3*/site-packages/{RIE.format(machine)}"))
+    return next(sam.resolve().parent.parent.glob(f"lib/python3*/site-packages/{RIE.format(architecture())}"))
 
 
 def free_port() -> int:
