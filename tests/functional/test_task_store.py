@@ -91,6 +91,20 @@ def test_a_token_of_any_attempt_is_good_and_any_other_is_not(tasks: TaskStore) -
             tasks.settle(tasks.create(task(callback_tokens=tokens)).task_id, Status.GENERATED, wrong)
 
 
+def test_a_callback_learns_when_the_task_came_to_its_former_state(tasks: TaskStore) -> None:
+    stored = tasks.create(task(Status.SUBMITTED, callback_tokens=frozenset({token_hash("right")})))
+    assert tasks.settle(stored.task_id, Status.GENERATED, "right") == NOW
+    assert tasks.get(stored.task_id).updated_at > NOW
+
+
+def test_what_an_attempt_knows_after_the_providers_answer_is_what_is_stored(tasks: TaskStore) -> None:
+    stored = tasks.create(task(metadata={"a": "b"}, attempt_id="one"))
+    assert tasks.accept(stored, "p-1") == tasks.get(stored.task_id)
+    with pytest.raises(MoveRefused):
+        tasks.accept(stored, "p-2")
+    assert tasks.get(stored.task_id).provider_task_id == "p-1"
+
+
 def test_a_wrong_token_is_refused_also_where_the_move_would_be(tasks: TaskStore) -> None:
     stored = tasks.create(task(Status.SUCCEEDED, callback_tokens=frozenset({token_hash("right")})))
     with pytest.raises(CallbackRefused):
