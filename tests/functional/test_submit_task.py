@@ -66,6 +66,13 @@ def test_a_generation_is_accepted_and_submitted_with_exactly_the_vendors_fields(
     assert (task.status, task.provider_task_id, task.owner) == (Status.SUBMITTED, submission.task_id, "local")
 
 
+def test_the_moments_in_the_answer_are_those_that_are_stored(functions: Functions) -> None:
+    body = functions.http("submit_task", GENERATE).body
+    task = functions.stored(body["task_id"])
+    for name in ("created_at", "updated_at", "expires_at"):
+        assert datetime.fromisoformat(body[name]) == getattr(task, name)
+
+
 def test_the_callback_url_holds_a_token_of_which_only_the_hash_is_stored(functions: Functions) -> None:
     task_id = functions.http("submit_task", GENERATE).body["task_id"]
     url = functions.simulator.submissions[-1].body["callback_url"]

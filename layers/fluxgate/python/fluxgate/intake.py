@@ -62,7 +62,7 @@ class Intake:
             request_hash=request_hash(request),
             created_at=now,
             updated_at=now,
-            expires_at=now + self.retention,
+            expires_at=(now + self.retention).replace(microsecond=0),  # as the table keeps it
         )
 
 
