@@ -43,6 +43,11 @@ def has_image(name: str) -> bool:
     return "Id" in (_ask(f"/images/{name}/json") or {})
 
 
+def image() -> str:
+    """AWS's own, of the functions' runtime, for this machine."""
+    return f"public.ecr.aws/lambda/python:3.13-{architecture()}"
+
+
 def architecture() -> str:
     """This machine's processor, in Lambda's words."""
     return "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64"

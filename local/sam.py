@@ -16,19 +16,19 @@ import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import requests
 
 from local.aws import ISOLATED, REGION, LocalAwsError
 from local.build import TEMPLATE, BuildFailed, SamUnavailable, build, find_sam
 from local.containers import architecture, engine
+from local.parts import Assembly
 from local.simulator import Behaviour, Simulator
 from local.stack import LAYER, ROOT, Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import TracebackType
 
     from local.deployment import Function
 
@@ -45,7 +45,7 @@ def logical_id(folder: str) -> str:
     return f"{folder.title().replace('_', '')}Function"
 
 
-class SamLocal:
+class SamLocal(Assembly):
     """A context manager: moto and the simulator behind `sam`, which it runs."""
 
     def __init__(self, sam: str, *, port: int = PORT, options: Sequence[str] = ()) -> None:
@@ -61,24 +61,15 @@ class SamLocal:
         self.stack = Stack(host=ANYWHERE, name=found.host, simulator=self.simulator, functions=False)
         self._sam, self._port = sam, port
         self._options = (*found.options, "--parameter-overrides", f"Architecture={architecture()}", *options)
-        self._parts = ExitStack()
 
-    def __enter__(self) -> Self:
-        with ExitStack() as parts:
-            build(self._sam)
-            parts.enter_context(self.stack)
-            self._files = Path(parts.enter_context(tempfile.TemporaryDirectory()))
-            self._variables = self._files / "environment.json"
-            self._variables.write_text(json.dumps(self._environments()))
-            self._credentials = self._make_user()
-            self.seed()
-            self._parts = parts.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._parts.close()
+    def _start(self, parts: ExitStack) -> None:
+        build(self._sam)
+        parts.enter_context(self.stack)
+        self._files = Path(parts.enter_context(tempfile.TemporaryDirectory()))
+        self._variables = self._files / "environment.json"
+        self._variables.write_text(json.dumps(self._environments()))
+        self._credentials = self._make_user()
+        self.seed()
 
     def seed(self) -> None:
         """Put the tasks of which the files in events/ speak into their first state."""

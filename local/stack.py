@@ -6,13 +6,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from local.aws import LocalAws, reachable
 from local.deployment import Deployment, deploy
 from local.event_sources import Poller, QueuePoller
 from local.gateway import Server
 from local.http_api import HttpApi
+from local.parts import Assembly
 from local.rest_api import RestApi
 from local.runtime import Runtime
 from local.schedules import Clock
@@ -23,7 +24,6 @@ from local.template import Template, translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import TracebackType
 
     from local.deployment import EventSource
     from local.worker import Invocation
@@ -44,7 +44,7 @@ class Ports:
     aws: int = 0
 
 
-class Stack:
+class Stack(Assembly):
     """A context manager. `url` serves the API, `callback_url` the provider's callbacks."""
 
     url: str
@@ -86,17 +86,6 @@ class Stack:
         self._time_scale, self._front = time_scale, front
         self.simulator = simulator
         self.logs = Logs()
-
-    def __enter__(self) -> Self:
-        with ExitStack() as parts:
-            self._start(parts)
-            self._parts = parts.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._parts.close()
 
     @property
     def traces(self) -> list[dict[str, Any]]:

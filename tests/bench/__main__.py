@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from local.build import find_sam
 from local.containers import engine
 from tests.bench import cold, warm
-from tests.bench.builds import Builds, layer_sizes
+from tests.bench.builds import DEPENDENCIES, Builds, layer_sizes
 from tests.bench.cost import __main__ as cost
 from tests.bench.cost.__main__ import RECORD
 from tests.bench.flux_pro import FluxPro
@@ -65,7 +65,11 @@ def main() -> int:
 
 
 def _growth(examined: Mapping[str, Examined]) -> Figure:
-    growing = [name for name, facts in examined.items() if len({repr(counts) for counts in facts.counts.values()}) > 1]
+    growing = []
+    for name, facts in examined.items():
+        first, *others = facts.counts.values()
+        if any(counts != first for counts in others):
+            growing.append(name)
     return Figure(f"operations that ask for more with more tasks, of {len(examined)}", len(growing), "", 0)
 
 
@@ -83,7 +87,7 @@ def _ratios(cold_seconds: Mapping[str, Sequence[float]], cpu: Mapping[str, Seque
 
 
 def _absolutes(builds: Builds, peak_mib: float) -> list[Figure]:
-    zipped, unzipped = layer_sizes(builds)
+    zipped, unzipped = layer_sizes(builds.ours / DEPENDENCIES)
     return [
         Figure("peak memory, submit_task", peak_mib, "MiB", 100),
         Figure("dependencies layer, zipped", zipped / MEGABYTE, "MB", 20),

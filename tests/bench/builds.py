@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Self
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -67,12 +67,10 @@ def _build_by_default(sam: str) -> None:
     sam_build(sam, DEFAULT_TEMPLATE, SCRATCH / "default", "--parameter-overrides", f"Architecture={architecture()}")
 
 
-def layer_sizes(builds: Builds) -> tuple[int, int]:
-    """Of the dependencies' layer in bytes: zipped, as Lambda takes it, and unzipped."""
-    files = [path for path in (builds.ours / DEPENDENCIES).rglob("*") if path.is_file()]
-    with tempfile.TemporaryFile() as buffer:
-        with ZipFile(buffer, "w", ZIP_DEFLATED) as archive:
-            for path in files:
-                archive.write(path, path.relative_to(builds.ours))
-        zipped = buffer.tell()
-    return zipped, sum(path.stat().st_size for path in files)
+def layer_sizes(layer: Path) -> tuple[int, int]:
+    """In bytes: zipped, as Lambda takes it, and unzipped."""
+    files = [path for path in layer.rglob("*") if path.is_file()]
+    with ZipFile(zipped := BytesIO(), "w", ZIP_DEFLATED) as archive:
+        for path in files:
+            archive.write(path, path.relative_to(layer))
+    return zipped.tell(), sum(path.stat().st_size for path in files)

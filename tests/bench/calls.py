@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
+from local.parts import Assembly
 from local.runtime import Runtime
 from local.simulator import Behaviour, Simulator
 from local.stack import LAYER, Stack
 from local.telemetry import XRayDaemon
 from tests.bench.capacity import Index, item_bytes
-from tests.bench.operations import OPERATIONS, Event, Ground, Operation
+from tests.bench.operations import OPERATIONS, Ground, Operation
 from tests.bench.wire import Call, Wire
+from tests.harness import Event
 
 TABLE = Path(__file__).with_name("calls.json")
 SIZES = (100, 2_000)  # tasks stored, in `make test`
@@ -85,23 +87,15 @@ def writes_of(calls: Sequence[Call], indexes: Sequence[Index]) -> list[dict[str,
     ]
 
 
-class Processes:
+class Processes(Assembly):
     """A context manager: counts all operations, their handlers in local processes."""
 
-    def __enter__(self) -> Self:
-        with ExitStack() as parts:
-            self._wire = parts.enter_context(Wire())
-            simulator = parts.enter_context(Simulator(behaviour=Behaviour(callbacks=0, latency=0)))
-            self._xray = parts.enter_context(XRayDaemon())
-            self._stack = parts.enter_context(
-                Stack(functions=False, flux_api_url=self._wire.url, front=self._wire.front)
-            )
-            self._ground = Ground(self._stack, simulator, self._wire)
-            self._parts = parts.pop_all()
-        return self
-
-    def __exit__(self, *fault: object) -> None:
-        self._parts.close()
+    def _start(self, parts: ExitStack) -> None:
+        self._wire = parts.enter_context(Wire())
+        simulator = parts.enter_context(Simulator(behaviour=Behaviour(callbacks=0, latency=0)))
+        self._xray = parts.enter_context(XRayDaemon())
+        self._stack = parts.enter_context(Stack(functions=False, flux_api_url=self._wire.url, front=self._wire.front))
+        self._ground = Ground(self._stack, simulator, self._wire)
 
     def count(self, size: int) -> dict[str, Counts]:
         """With so many tasks stored, at least: they only become more."""

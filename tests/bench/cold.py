@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from tests.bench.scene import event
+from tests.harness import event
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 import requests
 
 from tests.bench.sandbox import free_port
-from tests.bench.scene import event_body
+from tests.harness import event
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -68,7 +69,7 @@ class FluxPro:
         return self._cpu() - before
 
     def _submit(self, number: int) -> None:
-        asked = event_body("submit_task.good_generate")
+        asked = json.loads(event("submit_task.good_generate")["body"])
         arguments = {
             "prompt": asked["prompt"],
             "size": asked.get("size", "1024x1024"),

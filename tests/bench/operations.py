@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,17 +15,15 @@ from fluxgate.store import DUE_SHARDS, TaskStore
 from fluxgate.tasks import Status, Task, timestamp
 from local import seeds
 from local.simulator import Simulator
-from local.stack import ROOT, Stack
+from local.stack import Stack
 from tests.bench.capacity import Index, Item
 from tests.bench.crowd import bystander, item_of, task_id
 from tests.bench.wire import PICTURES, RECEIVER, Wire
+from tests.harness import OWNER, Event, event
 
-OWNER = "local"  # the API key's id in the events
 BATCH = 25  # what BatchWriteItem takes
 SOON = timedelta(minutes=30)  # beyond every wait of a task that an operation has left behind
 OVERDUE = timedelta(minutes=20)
-
-Event = dict[str, Any]
 
 
 class Ground:
@@ -200,15 +197,9 @@ OPERATIONS = (
 )
 
 
-def event(name: str) -> Event:
-    """`events/<name>.json`."""
-    loaded: Event = json.loads((ROOT / "events" / f"{name}.json").read_text())
-    return loaded
-
-
 def _change(task: Task) -> Event:
     """The stream's record of the archive's write."""
-    change = copy.deepcopy(event("publish_changes.good_generated"))
+    change = event("publish_changes.good_generated")
     image = item_of(task)
     change["Records"][0]["dynamodb"] |= {"NewImage": image, "OldImage": {**image, "status": {"S": Status.GENERATED}}}
     return change

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any, Self
 import docker
 import requests
 
-from local.containers import Engine, architecture, engine
+from local.containers import Engine, architecture, engine, image
+from local.parts import Assembly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import TracebackType
 
-IMAGE = "public.ecr.aws/lambda/python:3.13-{}"
 RIE = "samcli/local/rapid/aws-lambda-rie-{}"  # within the SAM CLI's environment
 INVOKE = "/2015-03-31/functions/function/invocations"
 PORT = 8080  # within a container
+QUIETLY = ("--log-level", "error")
 MEASURED = Path(__file__).with_name("measured.py")
 USAGE = "usage"  # the event that it answers itself
 FUNCTION_TIMEOUT = 60  # seconds
@@ -60,7 +60,7 @@ class Usage:
     peak_mib: float
 
 
-class Sandbox:
+class Sandbox(Assembly):
     """A context manager. The handler's process starts with the first event: its answer's time is a cold start's."""
 
     def __init__(self, package: Package, environment: Mapping[str, str], *, python: Path, sam: Path) -> None:
@@ -69,28 +69,17 @@ class Sandbox:
         self._python, self._rie = python, emulator(sam)
         self._environment = {
             "PYTHONDONTWRITEBYTECODE": "1",  # as on a disk that cannot be written to
-            "AWS_REGION": "us-east-1",
-            "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_LAMBDA_FUNCTION_TIMEOUT": str(FUNCTION_TIMEOUT),
             **environment,
         }
         self._session = requests.Session()
         self._output: Callable[[], bytes] = lambda: b""
-        self._parts = ExitStack()
 
-    def __enter__(self) -> Self:
-        with ExitStack() as parts:
-            parts.enter_context(self._session)
-            found = engine()
-            self._port = self._start_container(found, parts) if found else self._start_process(parts)
-            self._wait()
-            self._parts = parts.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._parts.close()
+    def _start(self, parts: ExitStack) -> None:
+        parts.enter_context(self._session)
+        found = engine()
+        self._port = self._start_container(found, parts) if found else self._start_process(parts)
+        self._wait()
 
     def invoke(self, event: object) -> tuple[Any, float]:
         """The handler's answer, and the seconds that it took. Raises AssertionError where the handler failed."""
@@ -112,7 +101,7 @@ class Sandbox:
     def _start_process(self, parts: ExitStack) -> int:
         port, runtime_port = free_port(), free_port()
         command = [
-            *(self._rie, "--log-level", "error"),
+            *(self._rie, *QUIETLY),
             *("--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
             *("--runtime-api-address", f"127.0.0.1:{runtime_port}"),
             *(self._python, "-m", "awslambdaric", "measured.handler"),
@@ -140,15 +129,13 @@ class Sandbox:
 
     def _start_container(self, found: Engine, parts: ExitStack) -> int:
         port = free_port()
-        client = parts.enter_context(_Docker())
+        client = parts.enter_context(closing(docker.from_env()))
         hosts = {found.host: "host-gateway"} if found.options else {}
         container = client.containers.run(
-            IMAGE.format(architecture()),
+            image(),
             [
-                "--log-level",
-                "error",
-                "--runtime-interface-emulator-address",
-                f"0.0.0.0:{PORT}",
+                *QUIETLY,
+                *("--runtime-interface-emulator-address", f"0.0.0.0:{PORT}"),
                 "/var/runtime/bootstrap",
             ],
             entrypoint="/var/rapid/aws-lambda-rie",
@@ -179,17 +166,6 @@ class Sandbox:
             else:
                 return
         raise TimeoutError("the runtime interface emulator does not answer")
-
-
-class _Docker:
-    """The engine that DOCKER_HOST names, or the default one."""
-
-    def __enter__(self) -> Any:
-        self._client = docker.from_env()
-        return self._client
-
-    def __exit__(self, *_: object) -> None:
-        self._client.close()
 
 
 @cache

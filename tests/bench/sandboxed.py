@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from local.containers import engine
+from local.sam import ANYWHERE
 from tests.bench.builds import Builds
 from tests.bench.calls import Counts, Invoke, count, writes_of
 from tests.bench.operations import OPERATIONS, Ground, Operation
 from tests.bench.sandbox import Sandbox
-from tests.bench.scene import ANYWHERE, Scene
-from tests.bench.wire import LOOPBACK, Wire
+from tests.bench.scene import Scene
+from tests.bench.wire import Wire
 
 SIZES = (100, 2_000, 20_000)  # tasks stored
 WARM_UP, TIMED = 3, 20  # events
@@ -97,7 +98,7 @@ class _Bench:
 @contextmanager
 def _bench(builds: Builds, python: Path, sam: Path) -> Iterator[_Bench]:
     found = engine()
-    with Wire(ANYWHERE, found.host) if found else Wire(LOOPBACK) as wire, Scene(front=wire.front) as scene:
+    with Wire(ANYWHERE, found.host) if found else Wire() as wire, Scene(front=wire.front) as scene:
 
         def launch(function: str, **environment: str) -> Sandbox:
             package = builds.function(function)

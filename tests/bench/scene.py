@@ -2,53 +2,42 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from local import seeds
 from local.aws import REGION
 from local.containers import engine
+from local.parts import Assembly
+from local.sam import ANYWHERE
 from local.simulator import Behaviour, Simulator
-from local.stack import ROOT, Stack
+from local.stack import LOOPBACK, Stack
 from local.telemetry import XRayDaemon
+from tests.harness import OWNER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
-    from types import TracebackType
 
-ANYWHERE = "0.0.0.0"  # containers do not reach loopback
-OWNER = "local"  # the API key's id in the events
 QUICK = Behaviour(callbacks=0, latency=0)
 
 
-class Scene:
+class Scene(Assembly):
     """A context manager. With a container engine everything listens where containers reach it."""
 
     def __init__(self, front: Callable[[str], str] | None = None) -> None:
         """`front` is `Stack`'s."""
         found = engine()
-        host = ANYWHERE if found else "127.0.0.1"
+        host = ANYWHERE if found else LOOPBACK
         self._name = found.host if found else None
         public_url = f"http://{self._name}:{{port}}" if self._name else None
         self.simulator = Simulator(host, public_url=public_url, behaviour=QUICK)
         self.stack = Stack(host=host, name=self._name, simulator=self.simulator, functions=False, front=front)
         self._xray = XRayDaemon(host)
-        self._parts = ExitStack()
 
-    def __enter__(self) -> Self:
-        with ExitStack() as parts:
-            parts.enter_context(self._xray)
-            parts.enter_context(self.stack)
-            self.seed()
-            self._parts = parts.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._parts.close()
+    def _start(self, parts: ExitStack) -> None:
+        parts.enter_context(self._xray)
+        parts.enter_context(self.stack)
+        self.seed()
 
     def environment(self, function: str) -> dict[str, str]:
         """Of a function, by its folder's name: its variables, and the credentials of its role."""
@@ -60,7 +49,7 @@ class Scene:
             "AWS_DEFAULT_REGION": REGION,
             "AWS_LAMBDA_FUNCTION_NAME": function,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(deployed.memory),
-            "AWS_XRAY_DAEMON_ADDRESS": f"{self._name or '127.0.0.1'}:{self._xray.port}",
+            "AWS_XRAY_DAEMON_ADDRESS": f"{self._name or LOOPBACK}:{self._xray.port}",
             "CALLBACK_BASE_URL": "https://callbacks.example.com",
         }
 
@@ -75,22 +64,6 @@ class Scene:
 
     def _table(self, call: Callable[..., Any], **parameters: Any) -> Any:
         return call(TableName=self.stack.deployment.resources["TasksTable"], **parameters)
-
-
-def event(name: str) -> dict[str, Any]:
-    """`events/<name>.json`."""
-    loaded: dict[str, Any] = json.loads(_path(name).read_text())
-    return loaded
-
-
-def event_body(name: str) -> dict[str, Any]:
-    """What an event's request says."""
-    body: dict[str, Any] = json.loads(event(name)["body"])
-    return body
-
-
-def _path(name: str) -> Path:
-    return ROOT / "events" / f"{name}.json"
 
 
 def _key(task_id: str) -> dict[str, Any]:

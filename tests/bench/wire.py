@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 from local.chaos.calls import asked
 from local.chaos.forwarding import Address, Answer, ForwardingHandler
 from local.chaos.quiet import QuietServer
+from local.stack import LOOPBACK
 from tests.bench.capacity import Item, Write, item_bytes, read_units
 
 SERVICES = {"amazonsqs": "sqs", "awsevents": "events"}  # as the protocols call them, and as everybody does
 PROVIDER, PICTURES, RECEIVER = "/flux/", "/images/", "/receiver"
 WRITES = {"PutItem", "UpdateItem", "DeleteItem"}
-LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)

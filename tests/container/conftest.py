@@ -9,10 +9,8 @@ from typing import NoReturn
 import pytest
 
 from local.build import SamUnavailable, build, find_sam
-from local.containers import architecture, has_image
+from local.containers import has_image, image
 from local.sam import SamLocal
-
-IMAGE = f"public.ecr.aws/lambda/python:3.13-{architecture()}"
 
 
 def unavailable(reason: str) -> NoReturn:
@@ -35,7 +33,7 @@ def sam() -> str:
 @pytest.fixture(scope="session")
 def sam_options() -> list[str]:
     """Where the image is at hand, a newer one is not looked for."""
-    return ["--skip-pull-image"] if has_image(IMAGE) else []
+    return ["--skip-pull-image"] if has_image(image()) else []
 
 
 @pytest.fixture(scope="session")

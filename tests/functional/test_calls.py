@@ -7,7 +7,8 @@ import pytest
 
 from fluxgate.store import FILTERED_PAGE
 from tests.bench.calls import SIZES, TABLE, Counts, Processes, differences
-from tests.bench.operations import Operation, event
+from tests.bench.operations import Operation
+from tests.harness import event
 
 pytestmark = pytest.mark.xdist_group("calls")
 

@@ -1,0 +1,29 @@
+"""Things that are made of context managers: all of them are entered, or none."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Assembly(ABC):
+    """A context manager that holds others."""
+
+    def __enter__(self) -> Self:
+        with ExitStack() as parts:
+            self._start(parts)
+            self._parts = parts.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._parts.close()
+
+    @abstractmethod
+    def _start(self, parts: ExitStack) -> None:
+        """Enter the others. Where one fails, those before it are left."""
