@@ -7,7 +7,7 @@ BENCH_VENV ?= .venv-bench
 REPORTS ?= .reports
 RUN := $(VENV)/bin/python
 SAM := $(SAM_VENV)/bin/sam
-SOURCES := layers/fluxgate/python/fluxgate functions local tests
+SOURCES := layers/fluxgate/python/fluxgate functions local tools tests
 # The locks are complete: nothing is left to resolve.
 PIP_INSTALL = -m pip --disable-pip-version-check -qq install --no-deps --require-hashes --requirement
 
@@ -55,7 +55,7 @@ test-conformance: $(VENV)/tests ## The MCP server against the protocol's officia
 
 .PHONY: chaos
 chaos: $(VENV)/tests ## Tasks through the whole stack under injected faults, and what came of them (TASKS= SEED= LIST=on)
-	@$(RUN) -m local.chaos
+	@$(RUN) -m tests.chaos
 
 .PHONY: calls
 calls: $(VENV)/tests ## Count each operation's requests and items anew, and write the table that `make test` compares with
@@ -100,7 +100,7 @@ lock: $(VENV)/tests ## Choose the newest versions that fit together and write al
 
 .PHONY: openapi
 openapi: $(VENV)/tests ## Write the API's document anew
-	$(RUN) -m local.api_document
+	$(RUN) -m tools.openapi
 
 .PHONY: imports
 imports: $(VENV)/tests $(SAM_VENV)/sam ## Write anew what each function imports at a cold start; needs python3.13 on PATH

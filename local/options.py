@@ -7,10 +7,10 @@ import os
 import shlex
 from typing import TYPE_CHECKING, TypedDict
 
-from local.simulator.flags import add_flags, simulator_from
+from local.providers.acedata.flags import add_flags, simulator_from
 
 if TYPE_CHECKING:
-    from local.simulator import Simulator
+    from local.providers.acedata import Simulator
 
 PROVIDER = "https://api.acedata.cloud"
 

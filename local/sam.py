@@ -24,7 +24,7 @@ from local.aws import ISOLATED, REGION, LocalAwsError
 from local.build import TEMPLATE, BuildFailed, SamUnavailable, build, find_sam
 from local.containers import architecture, engine
 from local.parts import Assembly
-from local.simulator import Behaviour, Simulator
+from local.providers.acedata import Behaviour, Simulator
 from local.stack import LAYER, ROOT, Stack
 
 if TYPE_CHECKING:

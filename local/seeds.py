@@ -6,14 +6,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from fluxgate.dynamodb import Table
-from fluxgate.intake import request_hash
-from fluxgate.schemas import GenerateRequest
-from fluxgate.store import TaskStore
-from fluxgate.tasks import Image, Status, Task, task_id_for, token_hash
+from fluxgate.aws.dynamodb import Table
+from fluxgate.submission.intake import request_hash
+from fluxgate.tasks.model import Image, Status, Task, task_id_for, token_hash
+from fluxgate.tasks.store import TaskStore
+from fluxgate.wire.requests import GenerateRequest
 
 if TYPE_CHECKING:
-    from local.simulator import Simulator
+    from local.providers.acedata import Simulator
     from local.stack import Stack
 
 TOKEN = "the-token-of-the-seeded-attempt"  # in the path of the callback events
@@ -55,7 +55,7 @@ def seed(stack: Stack, simulator: Simulator, owner: str) -> None:
     ):
         dynamodb.delete_item(TableName=table, Key={"task_id": {"S": task.task_id}})
         store.create(task)
-    TaskStore(Table(dynamodb, table), clock=lambda: overdue).begin_removal(REMOVED, owner)  # and was interrupted
+    TaskStore(Table(dynamodb, table), clock=lambda: overdue).begin_deletion(REMOVED, owner)  # and was interrupted
 
 
 def _task(task_id: str, owner: str, status: Status, provider_task_id: str | None, *images: Image) -> Task:

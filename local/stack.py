@@ -14,10 +14,10 @@ from local.event_sources import Poller, QueuePoller
 from local.gateway import Server
 from local.http_api import HttpApi
 from local.parts import Assembly
+from local.providers.acedata import Simulator
 from local.rest_api import RestApi
 from local.runtime import Runtime
 from local.schedules import Clock
-from local.simulator import Simulator
 from local.stream import StreamPoller
 from local.telemetry import Logs, XRayDaemon
 from local.template import Template, translate

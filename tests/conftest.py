@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.simulator import Behaviour
+from local.providers.acedata import Behaviour
 from local.stack import Stack
 
 # Read by Powertools when fluxgate.telemetry is imported; at AWS they come from template.yaml.

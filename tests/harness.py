@@ -19,11 +19,11 @@ import pytest
 from boto3.dynamodb.types import TypeDeserializer
 
 from fluxgate import settings, wiring
-from fluxgate.dynamodb import Table
-from fluxgate.store import TaskStore
-from fluxgate.tasks import Task
+from fluxgate.aws.dynamodb import Table
+from fluxgate.tasks.model import Task
+from fluxgate.tasks.store import TaskStore
 from local import seeds
-from local.simulator import Simulator
+from local.providers.acedata import Simulator
 from local.stack import Stack
 
 ROOT = Path(__file__).parent.parent

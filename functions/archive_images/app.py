@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from fluxgate import events, wiring
-from fluxgate.messages import ArchiveJob
+from fluxgate import wiring
+from fluxgate.aws import batch
 from fluxgate.telemetry import entrypoint
+from fluxgate.wire.messages import ArchiveJob
 from fluxgate.workflows.archive_images import archive_images
 
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -17,7 +18,7 @@ wiring.prepare(wiring.tasks, wiring.image_archive)
 def archive(record: SQSRecord) -> None:
     archive_images(
         ArchiveJob.model_validate_json(record.body),
-        attempt=events.attempt(record),
+        attempt=batch.receive_count(record),
         attempts=wiring.archive_attempts(),
         max_age=wiring.archive_max_age(),
         images=wiring.image_archive(),
@@ -27,4 +28,4 @@ def archive(record: SQSRecord) -> None:
 
 @entrypoint()
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    return events.each_message(event, archive, context)
+    return batch.each_message(event, archive, context)

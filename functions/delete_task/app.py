@@ -3,7 +3,8 @@
 from http import HTTPStatus
 from typing import Any
 
-from fluxgate import api, wiring
+from fluxgate import wiring
+from fluxgate.api import resolvers
 from fluxgate.telemetry import entrypoint
 from fluxgate.workflows.delete_task import delete_task
 
@@ -11,13 +12,13 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-app = api.rest()
+app = resolvers.rest()
 wiring.prepare(wiring.tasks, wiring.images)
 
 
 @app.delete("/v1/tasks/<task_id>")
 def delete(task_id: str) -> Response[None]:
-    delete_task(task_id, owner=api.owner(app, wiring.owners()), tasks=wiring.tasks(), images=wiring.images())
+    delete_task(task_id, owner=resolvers.owner(app, wiring.owners()), tasks=wiring.tasks(), images=wiring.images())
     return Response(HTTPStatus.NO_CONTENT)
 
 

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from fluxgate import events, wiring
+from fluxgate import wiring
+from fluxgate.aws import batch
 from fluxgate.telemetry import entrypoint
+from fluxgate.wire.messages import WebhookJob
 from fluxgate.workflows.deliver_webhook import deliver_webhook
 
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -14,7 +16,7 @@ wiring.prepare(wiring.tasks, wiring.images, wiring.credentials, wiring.receivers
 
 
 def deliver(record: SQSRecord) -> None:
-    outcome = events.outcome(record)
+    outcome = WebhookJob.parse(batch.json_body(record))
     deliver_webhook(
         outcome.task_id,
         outcome.status,
@@ -27,4 +29,4 @@ def deliver(record: SQSRecord) -> None:
 
 @entrypoint()
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    return events.each_message(event, deliver, context)
+    return batch.each_message(event, deliver, context)

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from fluxgate import events, wiring
+from fluxgate import wiring
+from fluxgate.aws import batch
+from fluxgate.tasks.changes import before_and_after
 from fluxgate.telemetry import entrypoint
 from fluxgate.workflows.publish_changes import publish_change
 
@@ -15,10 +17,10 @@ wiring.prepare(wiring.tasks, wiring.archive_queue, wiring.event_bus)
 
 def publish(record: DynamoDBRecord) -> None:
     publish_change(
-        *events.before_and_after(record), archive=wiring.archive_queue(), bus=wiring.event_bus(), tasks=wiring.tasks()
+        *before_and_after(record), archive=wiring.archive_queue(), bus=wiring.event_bus(), tasks=wiring.tasks()
     )
 
 
 @entrypoint()
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    return events.each_change(event, publish, context)
+    return batch.each_change(event, publish, context)

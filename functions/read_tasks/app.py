@@ -2,18 +2,19 @@
 
 from typing import Annotated, Any
 
-from fluxgate import api, wiring
-from fluxgate.listings import ModelList, TaskBatch, TaskPage, WebhookSecret
-from fluxgate.schemas import BatchRequest
+from fluxgate import wiring
+from fluxgate.api import resolvers
 from fluxgate.telemetry import entrypoint
-from fluxgate.views import PublicStatus, TaskView
+from fluxgate.wire.requests import BatchRequest
+from fluxgate.wire.responses import ModelList, TaskBatch, TaskPage, WebhookSecret
+from fluxgate.wire.task import PublicStatus, TaskView
 from fluxgate.workflows import read_tasks
 
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-app = api.rest()
+app = resolvers.rest()
 wiring.prepare(wiring.tasks, wiring.images)
 
 
@@ -24,7 +25,7 @@ def list_tasks(
     cursor: Annotated[str | None, Query(max_length=1024)] = None,
 ) -> TaskPage:
     return read_tasks.list_tasks(
-        owner=api.owner(app, wiring.owners()),
+        owner=resolvers.owner(app, wiring.owners()),
         status=status,
         limit=limit,
         cursor=cursor,
@@ -36,14 +37,14 @@ def list_tasks(
 @app.post("/v1/tasks/batch")
 def read_batch(request: BatchRequest) -> TaskBatch:
     return read_tasks.read_tasks(
-        request.task_ids, owner=api.owner(app, wiring.owners()), tasks=wiring.tasks(), images=wiring.images()
+        request.task_ids, owner=resolvers.owner(app, wiring.owners()), tasks=wiring.tasks(), images=wiring.images()
     )
 
 
 @app.get("/v1/tasks/<task_id>")
 def read_task(task_id: str) -> TaskView:
     return read_tasks.read_task(
-        task_id, owner=api.owner(app, wiring.owners()), tasks=wiring.tasks(), images=wiring.images()
+        task_id, owner=resolvers.owner(app, wiring.owners()), tasks=wiring.tasks(), images=wiring.images()
     )
 
 
@@ -54,7 +55,7 @@ def list_models() -> ModelList:
 
 @app.get("/v1/webhook-secret")
 def webhook_secret() -> WebhookSecret:
-    return read_tasks.webhook_secret(owner=api.owner(app, wiring.owners()), keys=wiring.signing_keys())
+    return read_tasks.webhook_secret(owner=resolvers.owner(app, wiring.owners()), keys=wiring.signing_keys())
 
 
 @entrypoint(correlation_paths.API_GATEWAY_REST)

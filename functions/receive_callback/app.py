@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from fluxgate import callbacks, wiring
+from fluxgate import wiring
+from fluxgate.api import callbacks
 from fluxgate.telemetry import entrypoint
 from fluxgate.workflows.receive_callback import receive_callback
 

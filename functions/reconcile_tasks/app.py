@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from fluxgate import events, wiring
+from fluxgate import wiring
+from fluxgate.aws import batch
 from fluxgate.telemetry import entrypoint
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -12,4 +13,4 @@ wiring.prepare(wiring.tasks, wiring.provider_session)
 
 @entrypoint()
 def handler(_event: dict[str, Any], context: LambdaContext) -> None:
-    wiring.reconciler(events.time_left(context)).run()
+    wiring.reconciler(batch.has_time(context)).run()

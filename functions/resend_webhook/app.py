@@ -2,24 +2,25 @@
 
 from typing import Any
 
-from fluxgate import api, wiring
+from fluxgate import wiring
+from fluxgate.api import resolvers
 from fluxgate.telemetry import entrypoint
-from fluxgate.views import TaskView
+from fluxgate.wire.task import TaskView
 from fluxgate.workflows.resend_webhook import resend_webhook
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-app = api.rest()
+app = resolvers.rest()
 wiring.prepare(wiring.tasks, wiring.webhook_queue)
 
 
 @app.post("/v1/tasks/<task_id>/webhook")
 def resend(task_id: str) -> Response[str]:
-    owner = api.owner(app, wiring.owners())
+    owner = resolvers.owner(app, wiring.owners())
     task = resend_webhook(task_id, owner=owner, tasks=wiring.tasks(), queue=wiring.webhook_queue())
-    return api.accepted(TaskView.of(task), f"../{task_id}")
+    return resolvers.accepted(TaskView.of(task), f"../{task_id}")
 
 
 @entrypoint(correlation_paths.API_GATEWAY_REST)

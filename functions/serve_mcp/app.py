@@ -2,33 +2,35 @@
 
 from typing import Any
 
-from fluxgate import api, mcp, wiring
+from fluxgate import wiring
+from fluxgate.api import resolvers
+from fluxgate.mcp import protocol
+from fluxgate.mcp.adapter import Agent
 from fluxgate.telemetry import entrypoint
-from fluxgate.workflows.serve_mcp import Agent
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-app = api.rpc()
+app = resolvers.rpc()
 wiring.prepare(wiring.tasks, wiring.credentials)
 
 
 @app.post("/mcp")
 def post() -> Response[str]:
     agent = Agent(
-        owner=api.owner(app, wiring.owners()),
+        owner=resolvers.owner(app, wiring.owners()),
         intake=wiring.intake,
         submitter=wiring.submitter,
         tasks=wiring.tasks,
         images=wiring.images,
     )
-    return api.reply(mcp.answer(*api.message(app), agent.server(wiring.mcp_origins())))
+    return resolvers.reply(protocol.answer(*resolvers.message(app), agent.server(wiring.mcp_origins())))
 
 
 @app.route("/mcp", method=["GET", "DELETE"])
 def neither() -> Response[str]:
-    return api.only(app, "POST")
+    return resolvers.only(app, "POST")
 
 
 @entrypoint(correlation_paths.API_GATEWAY_REST)

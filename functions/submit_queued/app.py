@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from fluxgate import events, orders, wiring
+from fluxgate import wiring
+from fluxgate.aws import batch
+from fluxgate.submission import orders
 from fluxgate.telemetry import entrypoint
 from fluxgate.workflows.submit_queued import submit_message
 
@@ -25,4 +27,4 @@ def submit(record: SQSRecord) -> None:
 
 @entrypoint()
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    return events.each_message(event, submit, context)
+    return batch.each_message(event, submit, context)

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any
 
-from fluxgate import api, wiring
-from fluxgate.schemas import EditRequest, GenerateRequest, IdempotencyKey
+from fluxgate import wiring
+from fluxgate.api import resolvers
+from fluxgate.submission.waiting import Wait
 from fluxgate.telemetry import entrypoint
-from fluxgate.waiting import Wait
+from fluxgate.wire.requests import EditRequest, GenerateRequest, IdempotencyKey
 from fluxgate.workflows.submit_task import submit_task
 
 from aws_lambda_powertools.event_handler import Response
@@ -16,7 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 Key = Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key")]
 Prefer = Annotated[str, Header()]
 
-app = api.rest()
+app = resolvers.rest()
 wiring.prepare(wiring.intake, wiring.credentials, wiring.provider_session)
 
 
@@ -32,9 +33,11 @@ def edit(request: EditRequest, key: Key = None, prefer: Prefer = "") -> Response
 
 def _submit(request: GenerateRequest | EditRequest, key: str | None, prefer: str) -> Response[str]:
     wait = Wait.preferred(prefer)
-    owner = api.owner(app, wiring.owners())
+    owner = resolvers.owner(app, wiring.owners())
     task, replayed = submit_task(request, owner=owner, key=key, intake=wiring.intake(), submitter=wiring.submitter())
-    return api.submitted(wait.for_outcome(task, wiring.tasks()), wait.seconds, replayed=replayed, images=wiring.images)
+    return resolvers.submitted(
+        wait.for_outcome(task, wiring.tasks()), wait.seconds, replayed=replayed, images=wiring.images
+    )
 
 
 @entrypoint(correlation_paths.API_GATEWAY_REST)

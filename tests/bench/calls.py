@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from local.parts import Assembly
+from local.providers.acedata import Behaviour, Simulator
 from local.runtime import Runtime
-from local.simulator import Behaviour, Simulator
 from local.stack import LAYER, Stack
 from local.telemetry import XRayDaemon
 from tests.bench.capacity import Index, item_bytes

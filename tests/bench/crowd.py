@@ -8,8 +8,8 @@ from uuid import UUID, uuid5
 
 from boto3.dynamodb.types import TypeSerializer
 
-from fluxgate.store import DUE_SHARDS
-from fluxgate.tasks import Image, Status, Task, timestamp, token_hash
+from fluxgate.tasks.model import Image, Status, Task, timestamp, token_hash
+from fluxgate.tasks.store import DUE_SHARDS
 from local import seeds
 from tests.bench.capacity import Item
 

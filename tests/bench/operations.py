@@ -10,11 +10,11 @@ from typing import Any
 
 import requests
 
-from fluxgate.dynamodb import Table
-from fluxgate.store import DUE_SHARDS, TaskStore
-from fluxgate.tasks import Status, Task, timestamp
+from fluxgate.aws.dynamodb import Table
+from fluxgate.tasks.model import Status, Task, timestamp
+from fluxgate.tasks.store import DUE_SHARDS, TaskStore
 from local import seeds
-from local.simulator import Simulator
+from local.providers.acedata import Simulator
 from local.stack import Stack
 from tests.bench.capacity import Index, Item
 from tests.bench.crowd import bystander, item_of, task_id
@@ -178,7 +178,7 @@ def _busy(ground: Ground) -> Event:
     )
     past = ground.tasks_at(then)
     past.note(waiting, announced=waiting.status)
-    past.begin_removal(removed.task_id, OWNER)
+    past.begin_deletion(removed.task_id, OWNER)
     return event("reconcile_tasks.good_minute")
 
 

@@ -9,8 +9,8 @@ from local import seeds
 from local.aws import REGION
 from local.containers import engine
 from local.parts import Assembly
+from local.providers.acedata import Behaviour, Simulator
 from local.sam import ANYWHERE
-from local.simulator import Behaviour, Simulator
 from local.stack import LOOPBACK, Stack
 from local.telemetry import XRayDaemon
 from tests.harness import OWNER

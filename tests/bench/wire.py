@@ -9,11 +9,11 @@ from threading import Lock
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from local.chaos.calls import asked
-from local.chaos.forwarding import Address, Answer, ForwardingHandler
-from local.chaos.quiet import QuietServer
 from local.stack import LOOPBACK
 from tests.bench.capacity import Item, Write, item_bytes, read_units
+from tests.chaos.calls import asked
+from tests.chaos.forwarding import Address, Answer, ForwardingHandler
+from tests.chaos.quiet import QuietServer
 
 SERVICES = {"amazonsqs": "sqs", "awsevents": "events"}  # as the protocols call them, and as everybody does
 PROVIDER, PICTURES, RECEIVER = "/flux/", "/images/", "/receiver"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from local.simulator import Behaviour, Simulator
+from local.providers.acedata import Behaviour, Simulator
 from local.stack import Stack
 from local.template import Template
 

@@ -6,10 +6,11 @@ from collections import defaultdict
 
 from openapi_spec_validator import validate
 
-from local import api_document, docs_page
 from local.openapi import rest_api
 from local.stack import ROOT
 from local.template import translate
+from tools.openapi import document as api_document
+from tools.openapi import page as docs_page
 
 DOCUMENT = json.loads(api_document.PATH.read_text())
 NOT_DOCUMENTED = {"/mcp"}  # other protocols than this API's

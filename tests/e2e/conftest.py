@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.simulator import Behaviour, Simulator
+from local.providers.acedata import Behaviour, Simulator
 from local.stack import Stack
 from local.template import Template
 from tests.e2e.client import Client

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Self
 
-from local.simulator.listener import Listener, Reply, Request
+from local.providers.acedata.listener import Listener, Reply, Request
 from local.stack import Stack
 
 

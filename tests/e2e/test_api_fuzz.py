@@ -15,8 +15,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from local import api_document
 from local.stack import Stack
+from tools.openapi import document as api_document
 
 CHECKS = [
     not_a_server_error,

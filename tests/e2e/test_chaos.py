@@ -11,7 +11,7 @@ from local.stack import ROOT
 
 @pytest.mark.timeout(300)
 def test_a_short_chaos_breaks_no_promise() -> None:
-    command = [sys.executable, "-m", "local.chaos", "--tasks", "60", "--seed", "7", "--list", "on"]
+    command = [sys.executable, "-m", "tests.chaos", "--tasks", "60", "--seed", "7", "--list", "on"]
     path = os.pathsep.join([str(ROOT), str(ROOT / "layers/fluxgate/python")])
     chaos = subprocess.run(
         command,

@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 from standardwebhooks import Webhook
 
-from fluxgate.tasks import task_id_for
-from local.simulator import Answer, Behaviour, Refusal, Simulator, Submission
+from fluxgate.tasks.model import task_id_for
+from local.providers.acedata import Answer, Behaviour, Refusal, Simulator, Submission
 from local.stack import Stack
 from tests.e2e.client import Client, fetch
 from tests.e2e.conftest import TIME_SCALE

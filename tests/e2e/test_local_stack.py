@@ -7,7 +7,7 @@ from http import HTTPStatus
 import pytest
 from PIL import Image
 
-from local.simulator import Behaviour, ImageFault, Refusal
+from local.providers.acedata import Behaviour, ImageFault, Refusal
 from local.stack import Stack
 from tests.e2e.client import Client, fetch
 

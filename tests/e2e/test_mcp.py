@@ -12,7 +12,7 @@ from mcp import Client as McpClient
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult, ResourceLink, TextContent
 
-from local.simulator import Behaviour, Refusal
+from local.providers.acedata import Behaviour, Refusal
 from local.stack import Stack
 from tests.e2e.client import Client, fetch
 

@@ -15,10 +15,10 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from fluxgate.dynamodb import Table
-from fluxgate.store import TaskStore
-from fluxgate.tasks import Status, Task, TaskError
-from local.simulator import Behaviour, Refusal
+from fluxgate.aws.dynamodb import Table
+from fluxgate.tasks.model import Status, Task, TaskError
+from fluxgate.tasks.store import TaskStore
+from local.providers.acedata import Behaviour, Refusal
 from local.stack import Stack
 from tests.e2e.browser import CHROMIUM, DRIVER, Page, start
 from tests.e2e.client import Client, fetch

@@ -17,11 +17,11 @@ from uuid import uuid4
 
 import pytest
 
-from fluxgate.dynamodb import Table
-from fluxgate.messages import ArchiveJob
-from fluxgate.store import TaskStore
-from fluxgate.tasks import Image, Status, Task, task_id_for
-from local.simulator import Behaviour, Refusal
+from fluxgate.aws.dynamodb import Table
+from fluxgate.tasks.model import Image, Status, Task, task_id_for
+from fluxgate.tasks.store import TaskStore
+from fluxgate.wire.messages import ArchiveJob
+from local.providers.acedata import Behaviour, Refusal
 from local.stack import ROOT, Stack
 from local.template import of_type, translate
 from tests.e2e.client import Client, fetch
@@ -145,7 +145,7 @@ class Journey:
         interrupted = self._tasks.create(self._task(Status.FAILED, images=(stored,)))
         then = datetime.now(UTC) - timedelta(minutes=5)
         table = Table(self._stack.client("dynamodb"), self._table)
-        TaskStore(table, clock=lambda: then).begin_removal(interrupted.task_id, OWNER)
+        TaskStore(table, clock=lambda: then).begin_deletion(interrupted.task_id, OWNER)
         late = self._task(Status.GENERATED, images=(Image(source_url=url),))
         queue = self._stack.deployment.resources["ArchiveQueue"]
         self._stack.client("sqs").send_message(QueueUrl=queue, MessageBody=ArchiveJob.of(late).to_json())

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 import requests
 
-from local.simulator import Behaviour, Submission
+from local.providers.acedata import Behaviour, Submission
 from local.stack import Stack
 from tests.e2e.client import Client
 

@@ -10,9 +10,9 @@ import pytest
 import requests
 from PIL import Image as Picture
 
-from fluxgate.tasks import Image, Status, Task
+from fluxgate.tasks.model import Image, Status, Task
+from local.providers.acedata import Behaviour, ImageFault
 from local.seeds import GENERATED
-from local.simulator import Behaviour, ImageFault
 from tests.harness import Event, Functions, event
 
 ARCHIVE = event("archive_images.good_generated")
@@ -136,13 +136,15 @@ def test_what_cannot_be_fetched_is_tried_again(functions: Functions, name: str) 
 
 def test_a_broken_picture_is_no_image(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
     (url,) = made(functions, Behaviour())
-    monkeypatch.setattr("local.simulator.records.Image.content", b"\x89PNG\r\n\x1a\nand then nothing of the kind")
+    monkeypatch.setattr(
+        "local.providers.acedata.records.Image.content", b"\x89PNG\r\n\x1a\nand then nothing of the kind"
+    )
     functions.invoke("archive_images", job(functions, url))
     assert '"reason":"not_an_image"' in functions.logs()
 
 
 def test_a_picture_that_is_too_large_or_too_slow_is_left(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fluxgate.archive.MAX_BYTES", 100_000)
+    monkeypatch.setattr("fluxgate.images.archive.MAX_BYTES", 100_000)
     (huge,) = made(functions, Behaviour(image_fault=ImageFault.HUGE, huge_bytes=300_000))
     functions.invoke("archive_images", job(functions, huge))
     monkeypatch.setattr("fluxgate.workflows.archive_images.TOTAL_SECONDS", 0.5)

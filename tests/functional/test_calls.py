@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fluxgate.store import FILTERED_PAGE
+from fluxgate.tasks.store import FILTERED_PAGE
 from tests.bench.calls import SIZES, TABLE, Counts, Processes, differences
 from tests.bench.operations import Operation
 from tests.harness import event

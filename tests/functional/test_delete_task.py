@@ -8,9 +8,19 @@ from typing import Any
 import pytest
 
 from fluxgate.errors import StorageUnavailable
-from fluxgate.intake import request_hash
-from fluxgate.schemas import GenerateRequest
-from fluxgate.tasks import OUTCOMES, Attempt, Gone, Image, Status, Task, TaskError, task_id_for, token_hash
+from fluxgate.submission.intake import request_hash
+from fluxgate.tasks.model import (
+    OUTCOMES,
+    Attempt,
+    DeletionState,
+    Image,
+    Status,
+    Task,
+    TaskError,
+    task_id_for,
+    token_hash,
+)
+from fluxgate.wire.requests import GenerateRequest
 from local.seeds import SUCCEEDED
 from tests.harness import Event, Functions, event, with_body
 
@@ -163,7 +173,7 @@ def test_the_reconciler_ends_what_a_crash_has_left(functions: Functions, operati
     task = functions.stored(SUCCEEDED)
     long_ago = datetime.now(UTC) - timedelta(minutes=5)
     store = store_at(functions, long_ago)
-    store.begin_removal(SUCCEEDED, OWNER)
+    store.begin_deletion(SUCCEEDED, OWNER)
     if operation == "UpdateItem":
         bucket = functions.stack.deployment.resources["ImagesBucket"]
         functions.stack.client("s3").delete_object(Bucket=bucket, Key=task.images[0].key)
@@ -175,7 +185,7 @@ def test_the_reconciler_ends_what_a_crash_has_left(functions: Functions, operati
 
 def test_a_removal_that_fails_holds_up_no_other(functions: Functions) -> None:
     store = store_at(functions, datetime.now(UTC) - timedelta(minutes=5))
-    store.begin_removal(SUCCEEDED, OWNER)
+    store.begin_deletion(SUCCEEDED, OWNER)
     told = a_task(functions, Status.FAILED, created_at=datetime.now(UTC) - timedelta(minutes=5))
     functions.before_call = refusing("DeleteObject")
     with pytest.raises(StorageUnavailable):
@@ -222,4 +232,4 @@ def test_logs_hold_no_content(functions: Functions) -> None:
 
 
 def test_both_words_for_what_is_gone_are_no_status() -> None:
-    assert not set(Gone) & set(Status)
+    assert not set(DeletionState) & set(Status)

@@ -18,13 +18,13 @@ import trustme
 from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from fluxgate import guarded
-from fluxgate.errors import MoveRefused
-from fluxgate.guarded import Receivers
-from fluxgate.tasks import Delivery, DeliveryState, Image, Status, Task, TaskError
-from fluxgate.webhooks import RETRY_AFTER, SigningKeys
+from fluxgate.errors import InvalidTransition
+from fluxgate.http import untrusted
+from fluxgate.http.untrusted import Receivers
+from fluxgate.outcomes.signing import RETRY_AFTER, SigningKeys
+from fluxgate.tasks.model import Delivery, DeliveryState, Image, Status, Task, TaskError
+from local.providers.acedata.listener import Dropped, Listener, Reply, Request
 from local.seeds import SUCCEEDED
-from local.simulator.listener import Dropped, Listener, Reply, Request
 from tests.harness import OWNER, Event, Functions, event
 
 MESSAGE = event("deliver_webhook.good_succeeded")
@@ -476,7 +476,7 @@ def test_a_task_that_has_moved_cannot_be_noted(functions: Functions) -> None:
     """What the workflow relies on."""
     task = settled(functions, None, Status.FAILED)
     functions.tasks.advance(task.task_id, Status.GENERATED)
-    with pytest.raises(MoveRefused):
+    with pytest.raises(InvalidTransition):
         functions.tasks.note(task, delivery=pending(1))
 
 
@@ -513,7 +513,7 @@ SLOW = {
 def test_a_receiver_that_hangs_or_trickles_does_not_outlast_the_function(
     functions: Functions, receiver: Receiver, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guarded, "RECEIVER_SECONDS", 0.6)
+    monkeypatch.setattr(untrusted, "RECEIVER_SECONDS", 0.6)
     receiver.answer, summary = SLOW[name]
     begun = time.monotonic()
     delivery = delivered(functions, settled(functions, receiver.url))
@@ -523,7 +523,7 @@ def test_a_receiver_that_hangs_or_trickles_does_not_outlast_the_function(
 
 
 def test_what_a_receiver_may_take_leaves_time_for_the_writes(functions: Functions) -> None:
-    assert functions.stack.deployment.functions["deliver_webhook"].timeout > guarded.RECEIVER_SECONDS + 10
+    assert functions.stack.deployment.functions["deliver_webhook"].timeout > untrusted.RECEIVER_SECONDS + 10
 
 
 BROKEN = {
@@ -732,7 +732,7 @@ def test_a_certificate_for_another_name_is_not_accepted(monkeypatch: pytest.Monk
 
 
 def test_a_handshake_that_trickles_is_left(monkeypatch: pytest.MonkeyPatch, ca: trustme.CA) -> None:
-    monkeypatch.setattr(guarded, "RECEIVER_SECONDS", 0.6)
+    monkeypatch.setattr(untrusted, "RECEIVER_SECONDS", 0.6)
     names = Names(monkeypatch, "203.0.113.1")
     begun = time.monotonic()
     with TlsReceiver(ca, "hooks.fluxgate.dev", shakes_hands=False) as server:
@@ -744,7 +744,7 @@ def test_a_handshake_that_trickles_is_left(monkeypatch: pytest.MonkeyPatch, ca: 
 def test_a_name_that_is_looked_up_for_too_long_is_not_posted_to(
     monkeypatch: pytest.MonkeyPatch, ca: trustme.CA
 ) -> None:
-    monkeypatch.setattr(guarded, "RECEIVER_SECONDS", 0.2)
+    monkeypatch.setattr(untrusted, "RECEIVER_SECONDS", 0.2)
     names = Names(monkeypatch, "203.0.113.1")
 
     def slowly(*arguments: Any, **options: Any) -> Any:

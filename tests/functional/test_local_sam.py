@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from local import build, containers
-from local.simulator.listener import Listener, Reply, Request
+from local.providers.acedata.listener import Listener, Reply, Request
 
 IMAGE = "public.ecr.aws/lambda/python:3.13-x86_64"
 

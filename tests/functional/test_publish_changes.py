@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 
-from fluxgate.tasks import OUTCOMES, Delivery, DeliveryState, Image, Status, Task, TaskError
+from fluxgate.tasks.model import OUTCOMES, Delivery, DeliveryState, Image, Status, Task, TaskError
 from local.aws import ACCOUNT, REGION
 from local.seeds import GENERATED
 from tests.harness import Event, Functions, event

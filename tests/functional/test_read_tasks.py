@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook
 
 from fluxgate.errors import CredentialsUnavailable
-from fluxgate.tasks import Image, Status, Task
-from fluxgate.webhooks import SigningKeys
+from fluxgate.outcomes.signing import SigningKeys
+from fluxgate.tasks.model import Image, Status, Task
 from local.seeds import SUBMITTED, SUCCEEDED
 from tests.harness import OWNER, Answer, Event, Functions, event, with_body
 
@@ -97,8 +97,8 @@ def test_a_list_can_be_of_one_status(functions: Functions, owner: str, status: s
 def test_a_filtered_list_loses_nothing_between_pages(
     functions: Functions, owner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fluxgate.store.FILTERED_PAGE", 2)
-    monkeypatch.setattr("fluxgate.store.MAX_PAGES", 2)
+    monkeypatch.setattr("fluxgate.tasks.store.FILTERED_PAGE", 2)
+    monkeypatch.setattr("fluxgate.tasks.store.MAX_PAGES", 2)
     found: list[int] = []
     query = {"status": "succeeded", "limit": "2"}
     for _ in range(20):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fluxgate.tasks import Status
+from fluxgate.tasks.model import Status
 from local.seeds import SUBMITTED, TOKEN
 from tests.harness import Event, Functions, event, with_body
 

@@ -13,10 +13,10 @@ import pytest
 from pydantic import SecretStr
 
 from fluxgate.errors import QueueUnavailable, StorageUnavailable
-from fluxgate.outbound import ProviderSession
-from fluxgate.providers import Accepted
+from fluxgate.http.trusted import ProviderSession
 from fluxgate.providers.acedata import AceData
-from fluxgate.tasks import (
+from fluxgate.providers.port import Accepted
+from fluxgate.tasks.model import (
     Delivery,
     DeliveryState,
     Image,
@@ -28,7 +28,7 @@ from fluxgate.tasks import (
     token_hash,
 )
 from fluxgate.workflows import reconcile_tasks
-from local.simulator import Answer, Behaviour, Refusal
+from local.providers.acedata import Answer, Behaviour, Refusal
 from tests.harness import Context, Functions, event
 
 MINUTE = event("reconcile_tasks.good_minute")

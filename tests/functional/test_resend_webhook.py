@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from fluxgate.tasks import DELIVERED_WITHIN, OUTCOMES, Delivery, DeliveryState, Status, Task, TaskError
-from local.simulator.listener import Listener, Reply, Request
+from fluxgate.tasks.model import DELIVERED_WITHIN, OUTCOMES, Delivery, DeliveryState, Status, Task, TaskError
+from local.providers.acedata.listener import Listener, Reply, Request
 from tests.harness import OWNER, Answer, Event, Functions, event
 
 RESEND = event("resend_webhook.good_task")

@@ -12,12 +12,12 @@ from uuid import uuid4
 import jsonschema
 import pytest
 
-from fluxgate import mcp, tools
 from fluxgate.catalogue import DEFAULT_MODEL, MAX_COUNT, MODELS
-from fluxgate.schemas import EditRequest, GenerateRequest
-from fluxgate.tasks import Image, Status, Task, TaskError
+from fluxgate.mcp import protocol, tools
+from fluxgate.tasks.model import Image, Status, Task, TaskError
+from fluxgate.wire.requests import EditRequest, GenerateRequest
 from local import seeds
-from local.simulator import Behaviour, Refusal
+from local.providers.acedata import Behaviour, Refusal
 from tests.harness import OWNER, Event, Functions, Queue, event
 
 GENERATE = event("serve_mcp.good_generate")
@@ -229,7 +229,7 @@ def test_a_generation_waits_for_its_pictures(functions: Functions) -> None:
 
 
 def test_a_wait_that_runs_out_answers_with_the_task(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fluxgate.waiting.LONGEST_WAIT", 3)
+    monkeypatch.setattr("fluxgate.submission.waiting.LONGEST_WAIT", 3)
     report = result_of(call(functions, "flux_generate_image", prompt="a fox"))
     assert report["status"] == "processing"
     assert functions.calls.count("dynamodb:GetItem") > 0
@@ -238,7 +238,7 @@ def test_a_wait_that_runs_out_answers_with_the_task(functions: Functions, monkey
 def test_a_submission_that_took_long_leaves_no_time_to_wait(
     functions: Functions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fluxgate.waiting.LONGEST_WAIT", 0.5)
+    monkeypatch.setattr("fluxgate.submission.waiting.LONGEST_WAIT", 0.5)
     functions.simulator.behave(Behaviour(answer_delay=0.6, callbacks=0))
     assert result_of(call(functions, "flux_generate_image", prompt="a fox"))["status"] == "processing"
     assert "dynamodb:GetItem" not in functions.calls
@@ -458,7 +458,7 @@ def test_the_server_can_be_discovered(functions: Functions) -> None:
 def test_a_result_says_that_it_is_complete_whose_it_is_and_how_long_it_keeps(functions: Functions, case: str) -> None:
     result = post(functions, event(f"serve_mcp.{case}")).result
     assert result["resultType"] == "complete"
-    assert result["_meta"] == {mcp.SERVER_KEY: {"name": "fluxgate", "title": ANY, "version": ANY}}
+    assert result["_meta"] == {protocol.SERVER_KEY: {"name": "fluxgate", "title": ANY, "version": ANY}}
     hints = {name: result[name] for name in ("ttlMs", "cacheScope") if name in result}
     assert hints == ({} if case == "good_models" else {"ttlMs": 300_000, "cacheScope": "public"})
 
@@ -493,7 +493,7 @@ def test_a_header_may_be_written_in_any_case_and_with_space_around(functions: Fu
     assert post(functions, with_headers(request, Mcp_Name=f"=?base64?{name}?=")).status == 200
 
 
-@pytest.mark.parametrize("missing", [mcp.VERSION_KEY, mcp.CAPABILITIES_KEY, None])
+@pytest.mark.parametrize("missing", [protocol.VERSION_KEY, protocol.CAPABILITIES_KEY, None])
 def test_a_request_without_its_meta_is_refused(functions: Functions, missing: str | None) -> None:
     request = event("serve_mcp.good_tools")
     body = json.loads(request["body"])
@@ -515,7 +515,7 @@ def test_an_unknown_revision_is_told_which_are_known(functions: Functions) -> No
     reply = post(functions, request)
     assert (reply.status, reply.error["code"]) == (400, -32022)
     assert reply.error["data"]["requested"] == "2030-01-01"
-    assert reply.error["data"]["supported"] == [*mcp.MODERN, *mcp.LEGACY]
+    assert reply.error["data"]["supported"] == [*protocol.MODERN, *protocol.LEGACY]
 
 
 @pytest.mark.parametrize("method", ["initialize", "ping", "prompts/list", "subscriptions/listen", "logging/setLevel"])
@@ -572,7 +572,7 @@ def test_a_body_in_base64_is_read(functions: Functions) -> None:
 # ---------------------------------------------------------------- protocol, before
 
 
-@pytest.mark.parametrize("revision", mcp.LEGACY)
+@pytest.mark.parametrize("revision", protocol.LEGACY)
 def test_a_handshake_agrees_on_a_revision_that_both_know(functions: Functions, revision: str) -> None:
     result = post(functions, legacy("initialize", None, protocolVersion=revision, capabilities={})).result
     assert result["protocolVersion"] == revision
@@ -590,7 +590,7 @@ def test_a_handshake_without_a_revision_is_refused(functions: Functions) -> None
     assert post(functions, legacy("initialize", None)).error["code"] == -32602
 
 
-@pytest.mark.parametrize("revision", [*mcp.LEGACY, None])
+@pytest.mark.parametrize("revision", [*protocol.LEGACY, None])
 def test_older_clients_list_and_call_without_session_or_meta(functions: Functions, revision: str | None) -> None:
     functions.seed()
     assert post(functions, legacy("ping", revision)).result == {}
@@ -655,6 +655,6 @@ def test_an_unknown_error_fails_the_invocation(functions: Functions, monkeypatch
     def broken(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("fluxgate.store.TaskStore.get", broken)
+    monkeypatch.setattr("fluxgate.tasks.store.TaskStore.get", broken)
     with pytest.raises(ZeroDivisionError):
         call(functions, "flux_get_task", task_id=seeds.SUCCEEDED)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fluxgate.pages import POLICY
+from fluxgate.api.files import POLICY
 from fluxgate.workflows.show_page import FILES
 from local.openapi import rest_api
 from local.stack import LAYER, ROOT

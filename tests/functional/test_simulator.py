@@ -13,10 +13,10 @@ import requests
 from PIL import Image
 
 from local import options
-from local.simulator import DOCUMENTED, Answer, Behaviour, Form, ImageFault, Refusal, Simulator
-from local.simulator.ledger import TASKS
-from local.simulator.listener import Listener, Reply, Request
-from local.simulator.rules import NEWEST_MODELS
+from local.providers.acedata import DOCUMENTED, Answer, Behaviour, Form, ImageFault, Refusal, Simulator
+from local.providers.acedata.ledger import TASKS
+from local.providers.acedata.listener import Listener, Reply, Request
+from local.providers.acedata.rules import NEWEST_MODELS
 
 AUTHORIZED = {"authorization": "Bearer some-token"}
 GENERATE = {"action": "generate", "prompt": "a white siamese cat", "model": "flux-dev", "size": "256x256"}

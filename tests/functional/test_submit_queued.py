@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import pytest
 
-from fluxgate.tasks import Attempt, Status, Task, TaskError
-from local.simulator import Answer, Behaviour, Refusal
+from fluxgate.tasks.model import Attempt, Status, Task, TaskError
+from local.providers.acedata import Answer, Behaviour, Refusal
 from tests.harness import Event, Functions, Queue, event
 
 ORDER = event("submit_queued.good_order")

@@ -17,13 +17,13 @@ import pytest
 from pydantic import SecretStr
 
 from fluxgate.catalogue import MODELS, RATIOS
-from fluxgate.outbound import ProviderSession
-from fluxgate.providers import Accepted
+from fluxgate.http.trusted import ProviderSession
 from fluxgate.providers.acedata import AceData
-from fluxgate.schemas import GenerateRequest
-from fluxgate.tasks import Image, Status, Task, token_hash
-from fluxgate.waiting import Wait
-from local.simulator import Answer, Behaviour, Form, Refusal, Simulator
+from fluxgate.providers.port import Accepted
+from fluxgate.submission.waiting import Wait
+from fluxgate.tasks.model import Image, Status, Task, token_hash
+from fluxgate.wire.requests import GenerateRequest
+from local.providers.acedata import Answer, Behaviour, Form, Refusal, Simulator
 from tests.harness import Event, Functions, Queue, event, with_body
 
 GENERATE = event("submit_task.good_generate")
@@ -295,7 +295,7 @@ def test_an_unknown_outcome_stays_open_and_is_never_repeated(functions: Function
 
 
 def test_a_provider_that_hangs_is_left_in_time(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fluxgate.outbound.PROVIDER_STALL_SECONDS", 0.5)
+    monkeypatch.setattr("fluxgate.http.trusted.PROVIDER_STALL_SECONDS", 0.5)
     functions.simulator.behave(Behaviour(answer=Answer.HANGING, callbacks=0))
     answer = functions.http("submit_task", GENERATE)
     assert (answer.status, answer.body["status"]) == (202, "processing")
@@ -458,7 +458,7 @@ def settle(functions: Functions, status: Status, **facts: Any) -> Callable[..., 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fluxgate.waiting.LOOK_EVERY", 0.01)
+    monkeypatch.setattr("fluxgate.submission.waiting.LOOK_EVERY", 0.01)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -9,13 +9,12 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from fluxgate.dynamodb import Table
-from fluxgate.errors import CallbackRefused, MoveRefused, StorageUnavailable, TaskNotFound
-from fluxgate.store import TaskStore
-from fluxgate.tasks import (
+from fluxgate.aws.dynamodb import Table
+from fluxgate.errors import CallbackRefused, InvalidTransition, StorageUnavailable, TaskNotFound
+from fluxgate.tasks.model import (
     ANNOUNCED_WITHIN,
     DUE_AFTER,
-    REACHED_FROM,
+    TRANSITIONS,
     Attempt,
     Image,
     Status,
@@ -23,6 +22,7 @@ from fluxgate.tasks import (
     TaskError,
     token_hash,
 )
+from fluxgate.tasks.store import TaskStore
 from tests.harness import Functions
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -45,10 +45,10 @@ def task(status: Status = Status.SUBMITTING, **facts: Any) -> Task:
 @pytest.mark.parametrize(("source", "to"), list(product(Status, Status)))
 def test_exactly_the_moves_of_the_table_are_possible(tasks: TaskStore, source: Status, to: Status) -> None:
     stored = tasks.create(task(source))
-    if source in REACHED_FROM[to]:
+    if source in TRANSITIONS[to]:
         assert tasks.advance(stored.task_id, to).status is to
     else:
-        with pytest.raises(MoveRefused) as refused:
+        with pytest.raises(InvalidTransition) as refused:
             tasks.advance(stored.task_id, to, images=(Image(source_url="https://cdn/1"),))
         assert refused.value.task == stored
         assert tasks.get(stored.task_id, "o") == stored
@@ -58,7 +58,7 @@ def test_exactly_the_moves_of_the_table_are_possible(tasks: TaskStore, source: S
 def test_a_task_that_has_come_to_a_state_is_due_in_its_time(
     functions: Functions, tasks: TaskStore, status: Status
 ) -> None:
-    source = min(REACHED_FROM[status])
+    source = min(TRANSITIONS[status])
     moved = tasks.advance(tasks.create(task(source)).task_id, status)
     table = functions.stack.deployment.resources["TasksTable"]
     due = functions.stack.client("dynamodb").scan(TableName=table, IndexName="due")["Items"]
@@ -74,7 +74,7 @@ def test_an_sdk_that_repeats_our_own_write_is_no_conflict(tasks: TaskStore) -> N
 
 def test_another_attempt_at_the_same_id_is_refused_with_what_is_stored(tasks: TaskStore) -> None:
     first = tasks.create(task(attempt_id="one"))
-    with pytest.raises(MoveRefused) as refused:
+    with pytest.raises(InvalidTransition) as refused:
         tasks.create(task(task_id=first.task_id, attempt_id="two"))
     assert refused.value.task == first
 
@@ -100,7 +100,7 @@ def test_a_callback_learns_when_the_task_came_to_its_former_state(tasks: TaskSto
 def test_what_an_attempt_knows_after_the_providers_answer_is_what_is_stored(tasks: TaskStore) -> None:
     stored = tasks.create(task(metadata={"a": "b"}, attempt_id="one"))
     assert tasks.accept(stored, "p-1") == tasks.get(stored.task_id)
-    with pytest.raises(MoveRefused):
+    with pytest.raises(InvalidTransition):
         tasks.accept(stored, "p-2")
     assert tasks.get(stored.task_id).provider_task_id == "p-1"
 
@@ -109,7 +109,7 @@ def test_a_wrong_token_is_refused_also_where_the_move_would_be(tasks: TaskStore)
     stored = tasks.create(task(Status.SUCCEEDED, callback_tokens=frozenset({token_hash("right")})))
     with pytest.raises(CallbackRefused):
         tasks.settle(stored.task_id, Status.GENERATED, "wrong")
-    with pytest.raises(MoveRefused):
+    with pytest.raises(InvalidTransition):
         tasks.settle(stored.task_id, Status.GENERATED, "right")
 
 

@@ -10,10 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from fluxgate.errors import AnswerLost, MalformedBody, NotSent, ProviderUnavailable
-from fluxgate.providers import Accepted, Failed, Generated, NotAccepted, Outcome, Refused, Running, Submission, Unknown
+from fluxgate.errors import MalformedBody, NotSent, ProviderUnavailable, ResponseLost
 from fluxgate.providers.acedata import LIST_PAGES, MAX_IMAGES, MAX_TEXT, AceData, parse_callback
-from fluxgate.tasks import Image, Status, Task, TaskError, token_hash
+from fluxgate.providers.port import (
+    Accepted,
+    Failed,
+    Generated,
+    NotAccepted,
+    Outcome,
+    Refused,
+    Running,
+    Submission,
+    Unknown,
+)
+from fluxgate.tasks.model import Image, Status, Task, TaskError, token_hash
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -134,7 +144,7 @@ def test_only_what_was_not_sent_is_not_accepted() -> None:
     not_sent = submit(Session(error=NotSent("ConnectTimeout")))
     assert isinstance(not_sent, NotAccepted)
     assert not_sent.error.code == "provider_unreachable"
-    assert submit(Session(error=AnswerLost("ReadTimeout"))) == Unknown("ReadTimeout")
+    assert submit(Session(error=ResponseLost("ReadTimeout"))) == Unknown("ReadTimeout")
 
 
 def callback(body: object) -> object:
@@ -332,7 +342,7 @@ def test_a_provider_that_does_not_answer_has_not_said_anything(status: int, body
     assert len(answers.questions) == 1
 
 
-@pytest.mark.parametrize("error", [NotSent("ConnectTimeout"), AnswerLost("ReadTimeout")])
+@pytest.mark.parametrize("error", [NotSent("ConnectTimeout"), ResponseLost("ReadTimeout")])
 def test_a_question_may_get_lost(error: Exception) -> None:
     for steps in (provider(Session(error=error)).fetch(["p"]), provider(Session(error=error)).find([task()])):
         with pytest.raises(ProviderUnavailable, match=str(error)):

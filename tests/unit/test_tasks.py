@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluxgate.tasks import (
+from fluxgate.tasks.model import (
     ANNOUNCED_WITHIN,
     ASKED_AGAIN_AFTER,
     DELIVERED_WITHIN,
     DUE_AFTER,
     OUTCOMES,
-    REACHED_FROM,
+    TRANSITIONS,
     Attempt,
     Delivery,
     DeliveryState,
@@ -31,16 +31,16 @@ CREATED_IN = {Status.QUEUED, Status.SUBMITTING}
 
 
 def test_every_state_can_be_reached_and_only_an_end_has_nothing_left_to_do() -> None:
-    assert REACHED_FROM.keys() == set(Status)
+    assert TRANSITIONS.keys() == set(Status)
     reached = set(CREATED_IN)
-    while more := {status for status, sources in REACHED_FROM.items() if sources & reached} - reached:
+    while more := {status for status, sources in TRANSITIONS.items() if sources & reached} - reached:
         reached |= more
     assert reached == set(Status)
     assert set(Status) - DUE_AFTER.keys() == {Status.SUCCEEDED, Status.FAILED, Status.EXPIRED}
 
 
 def test_success_is_final_and_a_late_result_undoes_every_other_end() -> None:
-    leaves = {source: {to for to, sources in REACHED_FROM.items() if source in sources} for source in Status}
+    leaves = {source: {to for to, sources in TRANSITIONS.items() if source in sources} for source in Status}
     assert leaves[Status.SUCCEEDED] == set()
     assert leaves[Status.FAILED] == leaves[Status.EXPIRED] == {Status.GENERATED}
     assert leaves[Status.GENERATED] == {Status.SUCCEEDED}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from fluxgate.credentials import CACHE_SECONDS
+from fluxgate.aws.secrets import CACHE_SECONDS
 from local.stack import ROOT
 from local.template import of_type, translate
 

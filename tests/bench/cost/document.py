@@ -6,9 +6,9 @@ import re
 import textwrap
 from collections.abc import Iterable
 
-from fluxgate.events import RESERVE_MILLISECONDS
+from fluxgate.aws.batch import RESERVE_MILLISECONDS
 from fluxgate.providers import acedata
-from fluxgate.store import DUE_SHARDS
+from fluxgate.tasks.store import DUE_SHARDS
 from fluxgate.workflows.reconcile_tasks import PER_SHARD, PROVIDER_PAUSE
 from tests.bench.capacity import TABLE, WRITE_UNIT
 from tests.bench.cost.bill import HERE, MONTH_MINUTES, Books, Operation, times, total

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fluxgate.store import DUE_SHARDS
+from fluxgate.tasks.store import DUE_SHARDS
 from tests.bench.cost.bill import HTTP, REST, Books
 
 DAY = 86_400  # seconds

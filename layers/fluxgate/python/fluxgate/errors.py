@@ -12,11 +12,11 @@ FluxgateError
 ├── TaskDeleted               the idempotency key belongs to a task that was deleted
 ├── TaskInFlight              the task cannot be deleted now
 ├── CallbackRefused           unknown task or wrong token: told apart only in the log
-├── MoveRefused               the task's state does not allow the move
+├── InvalidTransition               the task's state does not allow the move
 ├── StorageUnavailable        the table or the bucket did not answer, or throttled
 ├── ProviderUnavailable       the provider cannot be asked now
 ├── NotSent                   no connection could be made: nothing has left this machine
-├── AnswerLost                a request may have arrived; what became of it is unknown
+├── ResponseLost                a request may have arrived; what became of it is unknown
 ├── QueueUnavailable          a queue or the bus did not take a message
 ├── CredentialsUnavailable    Secrets Manager did not answer
 ├── ImageUnavailable          one image cannot be fetched, now or ever
@@ -29,7 +29,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fluxgate.tasks import Status, Task
+    from fluxgate.tasks.model import Status, Task
 
 
 class FluxgateError(Exception):
@@ -92,7 +92,7 @@ class CallbackRefused(FluxgateError):
     """The callback's task is unknown or its token is wrong."""
 
 
-class MoveRefused(FluxgateError):
+class InvalidTransition(FluxgateError):
     """The task is not in a state from which `to` may be reached. `task` is what is stored."""
 
     def __init__(self, task: Task, to: Status) -> None:
@@ -109,7 +109,7 @@ class NotSent(FluxgateError):
     """The connection could not be made: nothing has left this machine."""
 
 
-class AnswerLost(FluxgateError):
+class ResponseLost(FluxgateError):
     """The request may have arrived; what became of it is unknown. The message is safe to log."""
 
 

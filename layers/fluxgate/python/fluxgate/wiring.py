@@ -12,21 +12,21 @@ import boto3
 from botocore.config import Config
 
 from fluxgate import settings
-from fluxgate.store import TaskStore
+from fluxgate.tasks.store import TaskStore
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from fluxgate.archive import ImageArchive
-    from fluxgate.credentials import Credentials
-    from fluxgate.guarded import Receivers
-    from fluxgate.images import ImageStore
-    from fluxgate.intake import Intake
-    from fluxgate.outbound import ProviderSession
-    from fluxgate.providers import CallbackParser, Provider
-    from fluxgate.queues import EventBus, Queue
-    from fluxgate.submissions import Submitter
-    from fluxgate.webhooks import SigningKeys
+    from fluxgate.aws.messaging import EventBus, Queue
+    from fluxgate.aws.secrets import Credentials
+    from fluxgate.http.trusted import ProviderSession
+    from fluxgate.http.untrusted import Receivers
+    from fluxgate.images.archive import ImageArchive
+    from fluxgate.images.store import ImageStore
+    from fluxgate.outcomes.signing import SigningKeys
+    from fluxgate.providers.port import CallbackParser, Provider
+    from fluxgate.submission.intake import Intake
+    from fluxgate.submission.submitter import Submitter
     from fluxgate.workflows.reconcile_tasks import Reconciler
 
 
@@ -61,7 +61,7 @@ def prepare(*adapters: Callable[[], object]) -> None:
 
 @cache
 def tasks() -> TaskStore:
-    from fluxgate.dynamodb import Table
+    from fluxgate.aws.dynamodb import Table
 
     return TaskStore(Table(_client("dynamodb"), settings.read(settings.TableSettings).tasks_table))
 
@@ -74,21 +74,21 @@ def _bucket() -> tuple[Any, str]:
 
 @cache
 def images() -> ImageStore:
-    from fluxgate.images import ImageStore
+    from fluxgate.images.store import ImageStore
 
     return ImageStore(*_bucket())
 
 
 @cache
 def image_archive() -> ImageArchive:
-    from fluxgate.archive import ImageArchive
+    from fluxgate.images.archive import ImageArchive
 
     return ImageArchive(*_bucket(), allow_local=settings.url_settings().allow_local_urls)
 
 
 @cache
 def _queue(url: str) -> Queue:
-    from fluxgate.queues import Queue
+    from fluxgate.aws.messaging import Queue
 
     return Queue(_sqs, url)
 
@@ -115,14 +115,14 @@ def _submission_settings() -> settings.SubmissionSettings:
 
 @cache
 def event_bus() -> EventBus:
-    from fluxgate.queues import EventBus
+    from fluxgate.aws.messaging import EventBus
 
     return EventBus(_client("events"), settings.read(settings.EventBusSettings).event_bus)
 
 
 @cache
 def receivers() -> Receivers:
-    from fluxgate.guarded import Receivers
+    from fluxgate.http.untrusted import Receivers
 
     return Receivers(allow_local=settings.url_settings().allow_local_urls)
 
@@ -134,7 +134,7 @@ def signing_keys() -> SigningKeys:
 
 @lru_cache(maxsize=1)
 def _signing_keys(secret: SecretStr) -> SigningKeys:
-    from fluxgate.webhooks import SigningKeys
+    from fluxgate.outcomes.signing import SigningKeys
 
     return SigningKeys.from_secret(secret)
 
@@ -169,8 +169,8 @@ def mcp_origins() -> frozenset[str]:
 
 @cache
 def intake() -> Intake:
-    from fluxgate.intake import Intake
     from fluxgate.providers import acedata
+    from fluxgate.submission.intake import Intake
 
     retention = timedelta(days=settings.read(settings.RetentionSettings).retention_days)
     return Intake(tasks=tasks(), provider=acedata.NAME, retention=retention)
@@ -183,14 +183,14 @@ def _provider_settings() -> settings.ProviderSettings:
 
 @cache
 def credentials() -> Credentials:
-    from fluxgate.credentials import Credentials
+    from fluxgate.aws.secrets import Credentials
 
     return Credentials(_client("secretsmanager"))
 
 
 @cache
 def provider_session() -> ProviderSession:
-    from fluxgate.outbound import ProviderSession
+    from fluxgate.http.trusted import ProviderSession
 
     return ProviderSession()
 
@@ -206,7 +206,7 @@ def provider() -> Provider:
 
 def submitter() -> Submitter:
     """Raises CredentialsUnavailable, before anything is stored or sent."""
-    from fluxgate.submissions import Submitter
+    from fluxgate.submission.submitter import Submitter
 
     chosen = _submission_settings()
     return Submitter(

@@ -8,15 +8,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from fluxgate.errors import AnswerLost, MalformedBody, NotSent, ProviderUnavailable
-from fluxgate.providers import Accepted, Failed, Generated, NotAccepted, Outcome, Refused, Running, Submission, Unknown
-from fluxgate.tasks import Image, Task, TaskError, token_hash
+from fluxgate.errors import MalformedBody, NotSent, ProviderUnavailable, ResponseLost
+from fluxgate.providers.port import (
+    Accepted,
+    Failed,
+    Generated,
+    NotAccepted,
+    Outcome,
+    Refused,
+    Running,
+    Submission,
+    Unknown,
+)
+from fluxgate.tasks.model import Image, Task, TaskError, token_hash
 
 if TYPE_CHECKING:
     # A callback is parsed without either; see the README on what a cold start imports.
     from pydantic import SecretStr
 
-    from fluxgate.outbound import ProviderSession
+    from fluxgate.http.trusted import ProviderSession
 
 NAME = "acedata"
 
@@ -68,7 +78,7 @@ class AceData:
             return NotAccepted(
                 TaskError(code="provider_unreachable", message=f"No connection to the provider: {error}")
             )
-        except AnswerLost as error:
+        except ResponseLost as error:
             return Unknown(str(error))
         return _submission(status, content)
 
@@ -122,7 +132,7 @@ class AceData:
         """An answer with items. Raises _QuestionRefused, or ProviderUnavailable for whatever else is no answer."""
         try:
             status, content = self._session.post(f"{self._url}/flux/tasks", question, self._headers())
-        except (NotSent, AnswerLost) as error:
+        except (NotSent, ResponseLost) as error:
             raise ProviderUnavailable(str(error)) from None
         answer = _json_object(content) or {}
         if status == HTTPStatus.OK and isinstance(answer.get("items"), list):

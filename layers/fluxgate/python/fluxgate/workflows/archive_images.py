@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from fluxgate.errors import ArchiveIncomplete, ImageUnavailable, MoveRefused, StorageUnavailable, TaskNotFound
-from fluxgate.tasks import Image, Status, Task
+from fluxgate.errors import ArchiveIncomplete, ImageUnavailable, InvalidTransition, StorageUnavailable, TaskNotFound
+from fluxgate.tasks.model import Image, Status, Task
 from fluxgate.telemetry import about_task, count, logger, milliseconds
 
 if TYPE_CHECKING:
-    from fluxgate.archive import ImageArchive
-    from fluxgate.messages import ArchiveJob
-    from fluxgate.store import TaskStore
+    from fluxgate.images.archive import ImageArchive
+    from fluxgate.tasks.store import TaskStore
+    from fluxgate.wire.messages import ArchiveJob
 
 TOTAL_SECONDS = 50.0  # for all images of a task: below the function's timeout
 
@@ -45,7 +45,7 @@ def archive_images(
                 logger.warning("Archiving postponed", extra={"missing": len(missing)})
                 return
         task = tasks.advance(job.task_id, Status.SUCCEEDED, **kept)
-    except MoveRefused as refused:  # a repeated message: the work is done
+    except InvalidTransition as refused:  # a repeated message: the work is done
         logger.info("Archive has nothing to do", extra={"reason": str(refused)})
         return
     except TaskNotFound:  # deleted meanwhile, as its images have to be

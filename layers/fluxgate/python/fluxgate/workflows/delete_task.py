@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxgate.removals import remove
+from fluxgate.tasks.deletion import remove
 from fluxgate.telemetry import about_task
 
 if TYPE_CHECKING:
-    from fluxgate.images import ImageStore
-    from fluxgate.store import TaskStore
+    from fluxgate.images.store import ImageStore
+    from fluxgate.tasks.store import TaskStore
 
 
 def delete_task(task_id: str, *, owner: str, tasks: TaskStore, images: ImageStore) -> None:
@@ -19,4 +19,4 @@ def delete_task(task_id: str, *, owner: str, tasks: TaskStore, images: ImageStor
     Raises TaskNotFound, TaskInFlight, StorageUnavailable.
     """
     about_task(task_id)
-    remove(tasks.begin_removal(task_id, owner), tasks=tasks, images=images)
+    remove(tasks.begin_deletion(task_id, owner), tasks=tasks, images=images)

@@ -6,17 +6,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from fluxgate.errors import MoveRefused, TaskNotFound
-from fluxgate.messages import WebhookMessage
-from fluxgate.tasks import Delivery, DeliveryState, Status, Task
+from fluxgate.errors import InvalidTransition, TaskNotFound
+from fluxgate.outcomes.signing import SigningKeys, next_attempt
+from fluxgate.tasks.model import Delivery, DeliveryState, Status, Task
 from fluxgate.telemetry import about_task, count, logger, milliseconds
-from fluxgate.views import TaskView
-from fluxgate.webhooks import SigningKeys, next_attempt
+from fluxgate.wire.messages import WebhookMessage
+from fluxgate.wire.task import TaskView
 
 if TYPE_CHECKING:
-    from fluxgate.guarded import Answer
-    from fluxgate.images import ImageStore
-    from fluxgate.store import TaskStore
+    from fluxgate.http.untrusted import Answer
+    from fluxgate.images.store import ImageStore
+    from fluxgate.tasks.store import TaskStore
 
 
 class Post(Protocol):
@@ -48,7 +48,7 @@ def deliver_webhook(
     delivery = _judge(webhook, answer, answered)
     try:
         tasks.note(task, delivery=delivery)
-    except (MoveRefused, TaskNotFound):  # a late result, a repeated message, or the end of the task
+    except (InvalidTransition, TaskNotFound):  # a late result, a repeated message, or the end of the task
         logger.info("Delivery not noted", extra={"answer": answer.summary})
         return
     _tell(task, delivery, answered)

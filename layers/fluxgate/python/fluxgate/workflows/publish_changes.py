@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxgate.announcements import announce
-from fluxgate.messages import ArchiveJob
-from fluxgate.tasks import OUTCOMES, Status, Task
+from fluxgate.outcomes.events import announce
+from fluxgate.tasks.model import OUTCOMES, Status, Task
 from fluxgate.telemetry import about_task, logger
+from fluxgate.wire.messages import ArchiveJob
 
 if TYPE_CHECKING:
-    from fluxgate.queues import EventBus, Queue
-    from fluxgate.store import TaskStore
+    from fluxgate.aws.messaging import EventBus, Queue
+    from fluxgate.tasks.store import TaskStore
 
 
 def publish_change(before: Task | None, after: Task, *, archive: Queue, bus: EventBus, tasks: TaskStore) -> None:

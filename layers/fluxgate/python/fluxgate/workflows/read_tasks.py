@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 from fluxgate.catalogue import MAX_COUNT, MODELS
 from fluxgate.errors import InvalidRequest
-from fluxgate.listings import ModelList, ModelView, TaskBatch, TaskPage, WebhookSecret
-from fluxgate.schemas import MAX_PROMPT
 from fluxgate.telemetry import about_task
-from fluxgate.views import PublicStatus, TaskView
+from fluxgate.wire.requests import MAX_PROMPT
+from fluxgate.wire.responses import ModelList, ModelView, TaskBatch, TaskPage, WebhookSecret
+from fluxgate.wire.task import PublicStatus, TaskView
 
 if TYPE_CHECKING:
-    from fluxgate.dynamodb import Item
-    from fluxgate.images import ImageStore
-    from fluxgate.store import TaskStore
-    from fluxgate.webhooks import SigningKeys
+    from fluxgate.aws.dynamodb import Item
+    from fluxgate.images.store import ImageStore
+    from fluxgate.outcomes.signing import SigningKeys
+    from fluxgate.tasks.store import TaskStore
 
 
 def read_task(task_id: str, *, owner: str, tasks: TaskStore, images: ImageStore) -> TaskView:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from fluxgate.errors import MoveRefused
-from fluxgate.providers import Failed, Generated, Outcome, Running
-from fluxgate.tasks import Status
+from fluxgate.errors import InvalidTransition
+from fluxgate.providers.port import Failed, Generated, Outcome, Running
+from fluxgate.tasks.model import Status
 from fluxgate.telemetry import about_task, count, logger, milliseconds
 
 if TYPE_CHECKING:
-    from fluxgate.store import TaskStore
+    from fluxgate.tasks.store import TaskStore
 
 
 def receive_callback(outcome: Outcome, *, task_id: str, token: str, tasks: TaskStore) -> None:
@@ -32,7 +32,7 @@ def receive_callback(outcome: Outcome, *, task_id: str, token: str, tasks: TaskS
                 tasks.settle(task_id, Status.FAILED, token, error=error, **_known(provider_task_id))
                 count("TaskFailed")
                 logger.warning("Task failed", extra={"code": error.code})
-    except MoveRefused as refused:
+    except InvalidTransition as refused:
         logger.warning("Callback changes nothing", extra={"status": refused.task.status, "would_be": refused.to})
 
 

@@ -10,35 +10,35 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fluxgate.announcements import announce
-from fluxgate.errors import CredentialsUnavailable, MoveRefused, ProviderUnavailable, TaskNotFound
-from fluxgate.messages import ArchiveJob, WebhookJob
-from fluxgate.providers import Failed, Generated, Outcome, Provider
-from fluxgate.removals import remove
-from fluxgate.store import DUE_SHARDS, TaskStore
-from fluxgate.submissions import enqueue
-from fluxgate.tasks import (
+from fluxgate.errors import CredentialsUnavailable, InvalidTransition, ProviderUnavailable, TaskNotFound
+from fluxgate.outcomes.events import announce
+from fluxgate.providers.port import Failed, Generated, Outcome, Provider
+from fluxgate.submission.submitter import enqueue
+from fluxgate.tasks.deletion import remove
+from fluxgate.tasks.model import (
     DELIVERED_WITHIN,
     DUE_AFTER,
     OUTCOMES,
-    Removal,
+    Deletion,
     Status,
     Task,
     TaskError,
     scaled,
 )
+from fluxgate.tasks.store import DUE_SHARDS, TaskStore
 from fluxgate.telemetry import about_task, count, logger, milliseconds
+from fluxgate.wire.messages import ArchiveJob, WebhookJob
 
 if TYPE_CHECKING:
-    from fluxgate.images import ImageStore
-    from fluxgate.queues import EventBus, Queue
+    from fluxgate.aws.messaging import EventBus, Queue
+    from fluxgate.images.store import ImageStore
 
 PER_SHARD = 200  # tasks of one shard in one pass; the rest is for the next minute
 PROVIDER_PAUSE = timedelta(seconds=1.1)  # the provider wants less than one request per second
 NEVER_SUBMITTED = TaskError(code="not_submitted", message="The provider could not be reached in time.")
 
 T = TypeVar("T")
-Entry = TypeVar("Entry", Task, Removal)
+Entry = TypeVar("Entry", Task, Deletion)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class Reconciler:
         """
         shards = random.sample(range(DUE_SHARDS), DUE_SHARDS)  # none is always the last, for which no time is left
         found = [entry for shard in shards for entry in self.tasks.due(shard, PER_SHARD)]
-        removals = [entry for entry in found if isinstance(entry, Removal)]
+        removals = [entry for entry in found if isinstance(entry, Deletion)]
         due = [entry for entry in found if isinstance(entry, Task)]
         if found:
             oldest = min(entry.due_at for entry in found if entry.due_at)
@@ -87,7 +87,7 @@ class Reconciler:
         if self.failures:
             raise self.failures[0]
 
-    def _remove(self, removal: Removal) -> None:
+    def _remove(self, removal: Deletion) -> None:
         remove(removal, tasks=self.tasks, images=self.images())
 
     def _repair(self, task: Task) -> None:
@@ -207,7 +207,7 @@ class Reconciler:
             about_task(task.task_id)
             try:
                 repair(task)
-            except (MoveRefused, TaskNotFound) as refused:
+            except (InvalidTransition, TaskNotFound) as refused:
                 logger.info("Nothing to reconcile", extra={"reason": str(refused)})
             except Exception as error:  # noqa: BLE001 - it is raised in the end
                 logger.exception("Task not reconciled")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxgate.errors import MoveRefused, NothingToDeliver
-from fluxgate.messages import WebhookJob
-from fluxgate.tasks import Delivery, DeliveryState, Task
+from fluxgate.errors import InvalidTransition, NothingToDeliver
+from fluxgate.tasks.model import Delivery, DeliveryState, Task
 from fluxgate.telemetry import about_task, logger
+from fluxgate.wire.messages import WebhookJob
 
 if TYPE_CHECKING:
-    from fluxgate.queues import Queue
-    from fluxgate.store import TaskStore
+    from fluxgate.aws.messaging import Queue
+    from fluxgate.tasks.store import TaskStore
 
 
 def resend_webhook(task_id: str, *, owner: str, tasks: TaskStore, queue: Queue) -> Task:
@@ -32,6 +32,6 @@ def _begin_anew(task: Task, tasks: TaskStore) -> Task:
         anew = Delivery(outcome=task.status, state=DeliveryState.PENDING, attempts=0)
         try:
             return tasks.note(task, delivery=anew)
-        except MoveRefused as refused:
+        except InvalidTransition as refused:
             task = refused.task
     raise NothingToDeliver

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from fluxgate.errors import IdempotencyMismatch, InvalidRequest, MoveRefused, TaskDeleted, TaskNotFound
-from fluxgate.orders import Order
-from fluxgate.tasks import Attempt, Status
+from fluxgate.errors import IdempotencyMismatch, InvalidRequest, InvalidTransition, TaskDeleted, TaskNotFound
+from fluxgate.submission.orders import Order
+from fluxgate.tasks.model import Attempt, Status
 from fluxgate.telemetry import about_task, count, logger
 
 if TYPE_CHECKING:
-    from fluxgate.intake import Intake
-    from fluxgate.queues import EventBus
-    from fluxgate.submissions import Submitter
+    from fluxgate.aws.messaging import EventBus
+    from fluxgate.submission.intake import Intake
+    from fluxgate.submission.submitter import Submitter
 
 
 def submit_message(
@@ -39,7 +39,7 @@ def submit_queued(task_id: str, *, submitter: Submitter) -> None:
     attempt = Attempt()
     try:
         task = submitter.tasks.claim(task_id, attempt)
-    except (MoveRefused, TaskNotFound) as refused:
+    except (InvalidTransition, TaskNotFound) as refused:
         logger.info("Nothing to submit", extra={"reason": str(refused)})
         return
     submitter.submit(task, attempt)

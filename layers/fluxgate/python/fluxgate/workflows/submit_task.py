@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxgate.tasks import Attempt, Status, Task
+from fluxgate.tasks.model import Attempt, Status, Task
 from fluxgate.telemetry import about_model, about_task, logger
 
 if TYPE_CHECKING:
-    from fluxgate.intake import Intake, Request
-    from fluxgate.submissions import Submitter
+    from fluxgate.submission.intake import Intake, Request
+    from fluxgate.submission.submitter import Submitter
 
 
 def submit_task(

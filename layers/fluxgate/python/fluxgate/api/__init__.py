@@ -1,0 +1,1 @@
+"""HTTP: resolvers, problem details and static files."""

@@ -1,0 +1,1 @@
+"""The Model Context Protocol: the protocol, the tools and what they do."""

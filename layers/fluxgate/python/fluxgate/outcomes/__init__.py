@@ -1,0 +1,1 @@
+"""What clients learn of an outcome: events and webhooks."""

@@ -1,0 +1,1 @@
+"""Models of what clients send and receive."""

@@ -1,0 +1,1 @@
+"""Simulated providers, one package each."""
