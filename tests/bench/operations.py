@@ -11,7 +11,9 @@ from typing import Any
 import requests
 
 from fluxgate.aws.dynamodb import Table
-from fluxgate.tasks.model import Status, Task, timestamp
+from fluxgate.clock import Clock
+from fluxgate.tasks.items import timestamp
+from fluxgate.tasks.model import Status, Task
 from fluxgate.tasks.store import DUE_SHARDS, TaskStore
 from local import seeds
 from local.providers.acedata import Simulator
@@ -44,7 +46,7 @@ class Ground:
 
     def tasks_at(self, moment: datetime | None = None) -> TaskStore:
         """The store as it was, or is."""
-        return TaskStore(Table(self._dynamodb, self._table), lambda: moment or datetime.now(UTC))
+        return TaskStore(Table(self._dynamodb, self._table), Clock(now=lambda: moment or datetime.now(UTC)))
 
     def finished(self) -> str:
         """The id of a task that the provider has finished."""
@@ -177,7 +179,7 @@ def _busy(ground: Ground) -> Event:
         ground.store(replace(told, task_id=task_id(-1 - n), **facts)) for n, facts in enumerate(kinds)
     )
     past = ground.tasks_at(then)
-    past.note(waiting, announced=waiting.status)
+    past.update_outcome(waiting, announced=waiting.status)
     past.begin_deletion(removed.task_id, OWNER)
     return event("reconcile_tasks.good_minute")
 

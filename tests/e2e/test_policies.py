@@ -18,9 +18,10 @@ from uuid import uuid4
 import pytest
 
 from fluxgate.aws.dynamodb import Table
+from fluxgate.clock import Clock
 from fluxgate.tasks.model import Image, Status, Task, task_id_for
 from fluxgate.tasks.store import TaskStore
-from fluxgate.wire.messages import ArchiveJob
+from fluxgate.wire.jobs import ArchiveJob
 from local.providers.acedata import Behaviour, Refusal
 from local.stack import ROOT, Stack
 from local.template import of_type, translate
@@ -91,7 +92,7 @@ class Journey:
         self._receiver = receiver
         self._denied = denied
         self._table = stack.deployment.resources["TasksTable"]
-        self._tasks = TaskStore(Table(stack.client("dynamodb"), self._table))
+        self._tasks = TaskStore(Table(stack.client("dynamodb"), self._table), Clock())
         self._name = uuid4().hex
 
     def run(self) -> None:
@@ -145,7 +146,7 @@ class Journey:
         interrupted = self._tasks.create(self._task(Status.FAILED, images=(stored,)))
         then = datetime.now(UTC) - timedelta(minutes=5)
         table = Table(self._stack.client("dynamodb"), self._table)
-        TaskStore(table, clock=lambda: then).begin_deletion(interrupted.task_id, OWNER)
+        TaskStore(table, Clock(now=lambda: then)).begin_deletion(interrupted.task_id, OWNER)
         late = self._task(Status.GENERATED, images=(Image(source_url=url),))
         queue = self._stack.deployment.resources["ArchiveQueue"]
         self._stack.client("sqs").send_message(QueueUrl=queue, MessageBody=ArchiveJob.of(late).to_json())

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from fluxgate.api.files import POLICY
-from fluxgate.workflows.show_page import FILES
+from fluxgate.api.files import FILES, POLICY
 from local.openapi import rest_api
 from local.stack import LAYER, ROOT
 from local.template import of_type, translate

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from fluxgate.aws.batch import RESERVE_MILLISECONDS
 from fluxgate.providers import acedata
 from fluxgate.tasks.store import DUE_SHARDS
-from fluxgate.workflows.reconcile_tasks import PER_SHARD, PROVIDER_PAUSE
+from fluxgate.workflows.reconcile_tasks import PER_SHARD
 from tests.bench.capacity import TABLE, WRITE_UNIT
 from tests.bench.cost.bill import HERE, MONTH_MINUTES, Books, Operation, times, total
 from tests.bench.cost.rates import PARTITION, quotas, units
@@ -125,7 +125,7 @@ def _figures(books: Books) -> dict[str, str]:
         "submitting": f"{books.concurrency('submission', 1000):,.0f}",
         "archiving": f"{books.concurrency('archive', 1000):,.0f}",
         "pass_size": f"{DUE_SHARDS * PER_SHARD:,}",
-        "asked": f"{asking // PROVIDER_PAUSE.total_seconds() * acedata.FETCH_LIMIT:,.0f}",
+        "asked": f"{asking // acedata.PACE.total_seconds() * acedata.RETRIEVE_LIMIT:,.0f}",
         "reads": f"{books.assumed['task']['reads']}",
         "bandwidth": f"{1000 * books.assumed['task']['picture_bytes'] / 1e9:g}",
     }
