@@ -48,13 +48,25 @@ def test_only_the_providers_token_has_no_default() -> None:
 def test_a_function_has_its_own_logs_policy_memory_and_timeout(name: str) -> None:
     function = FUNCTIONS[name]
     stem = name.removesuffix("Function")
-    assert function["LoggingConfig"]["LogGroup"] == {"Ref": f"{stem}Logs"}
-    assert RESOURCES[f"{stem}Logs"]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert function["LoggingConfig"] == {"LogGroup": {"Ref": f"{stem}Logs"}}
     assert function["Description"]
     assert bool(function["Policies"]) == (name not in POWERLESS)
     assert function["Events"]
     assert 128 <= function["MemorySize"] <= 1024
     assert 1 <= function["Timeout"] <= 60
+
+
+def test_functions_log_json() -> None:
+    assert TEMPLATE["Globals"]["Function"]["LoggingConfig"] == {"LogFormat": "JSON"}
+
+
+def test_each_function_and_each_api_has_a_log_group_with_the_retention_of_the_parameter() -> None:
+    groups = of_type("AWS::Logs::LogGroup")
+    stems = {name.removesuffix("Function") for name in FUNCTIONS}
+    assert groups.keys() == {f"{stem}Logs" for stem in stems | {"Api", "CallbackApi"}}
+    for name, group in groups.items():
+        assert group == {"RetentionInDays": {"Ref": "LogRetentionDays"}}
+        assert RESOURCES[name]["DeletionPolicy"] == RESOURCES[name]["UpdateReplacePolicy"] == "Delete"
 
 
 @pytest.mark.parametrize(("name", "statement"), STATEMENTS)
