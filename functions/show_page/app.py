@@ -11,4 +11,4 @@ FOLDER = Path(__file__).parent
 
 # Not an `entrypoint`: that imports Powertools, and there is nothing to log, to trace or to count.
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    return pages.answer(event, show_page(event["resource"], FOLDER))
+    return pages.answer(event, show_page(pages.path_of(event), FOLDER))

@@ -27,6 +27,12 @@ POLICY = (
 )
 
 
+def path_of(event: dict[str, Any]) -> str:
+    """The path within the API, such as `/page.css`. The event's `path` also has the base path of a custom domain."""
+    path: str = event["resource"].format(**event["pathParameters"] or {})
+    return path
+
+
 def answer(event: dict[str, Any], file: File | None) -> dict[str, Any]:
     """The REST API's answer with a file; None is a 404."""
     context = event["requestContext"]

@@ -1,4 +1,4 @@
-"""The page's files: which there are, by route, and what a browser needs to keep them."""
+"""The page's files: which there are, by path, and what a browser needs to keep them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-# Route: name of the file, content type.
+# Path: name of the file, content type.
 FILES = {
     "/": ("page.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
@@ -30,9 +30,9 @@ class File:
 
 
 @cache
-def show_page(route: str, folder: Path) -> File | None:
-    """The file that a route shows, read once; None where there is none."""
-    if route not in FILES:
+def show_page(path: str, folder: Path) -> File | None:
+    """The file at a path, read once; None where there is none."""
+    if path not in FILES:
         return None
-    name, content_type = FILES[route]
+    name, content_type = FILES[path]
     return File((folder / name).read_text(encoding="utf-8"), content_type)
