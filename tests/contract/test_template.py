@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from tests.harness import ROOT
+from fluxgate.announcements import DETAIL_TYPES
+from fluxgate.messages import TaskEvent
+from fluxgate.queues import SOURCE
+from fluxgate.tasks import OUTCOMES, Status
+from tests.harness import ROOT, event
 
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
 RESOURCES = TEMPLATE["Resources"]
@@ -95,10 +99,10 @@ def test_a_queue_has_dead_letters_and_gives_its_function_time(name: str) -> None
     dead_letters = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
     assert of_type("AWS::SQS::Queue")[dead_letters]["MessageRetentionPeriod"] == 14 * 24 * 3600
     for function in FUNCTIONS.values():
-        for event in function["Events"].values():
-            if event["Properties"].get("Queue") == {"Fn::GetAtt": [name, "Arn"]}:
+        for source in function["Events"].values():
+            if source["Properties"].get("Queue") == {"Fn::GetAtt": [name, "Arn"]}:
                 assert queue["VisibilityTimeout"] > function["Timeout"]
-                assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+                assert source["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
 def test_the_last_archive_attempt_comes_before_the_dead_letters() -> None:
@@ -106,13 +110,31 @@ def test_the_last_archive_attempt_comes_before_the_dead_letters() -> None:
     assert attempts < RESOURCES["ArchiveQueue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"]
 
 
-def test_the_streams_consumer_skips_expired_tasks_and_keeps_what_fails() -> None:
+def test_the_streams_consumer_gets_what_it_handles_and_keeps_what_fails() -> None:
+    """Deletions and expiry are of no interest, nor are statuses that publish_changes passes over."""
     stream = FUNCTIONS["PublishChangesFunction"]["Events"]["Changes"]["Properties"]
-    for entry in stream["FilterCriteria"]["Filters"]:
-        assert "REMOVE" not in json.loads(entry["Pattern"])["eventName"]
+    (entry,) = stream["FilterCriteria"]["Filters"]
+    pattern = json.loads(entry["Pattern"])
+    assert set(pattern["eventName"]) == {"INSERT", "MODIFY"}
+    assert set(pattern["dynamodb"]["NewImage"]["status"]["S"]) == {Status.GENERATED, *OUTCOMES}
     assert stream["BisectBatchOnFunctionError"] is True
     assert stream["DestinationConfig"]["OnFailure"]["Type"] == "S3"
     assert stream["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_every_outcome_has_an_event_and_the_webhook_rule_matches_them_all() -> None:
+    pattern = RESOURCES["WebhookRule"]["Properties"]["EventPattern"]
+    assert DETAIL_TYPES.keys() == OUTCOMES
+    assert set(pattern["detail-type"]) == set(DETAIL_TYPES.values())
+    assert pattern["source"] == [SOURCE]
+    assert pattern["detail"].keys() <= TaskEvent.model_fields.keys()
+
+
+def test_the_rule_for_orders_matches_their_example_and_no_outcome() -> None:
+    pattern = RESOURCES["ImageRequestedRule"]["Properties"]["EventPattern"]
+    (record,) = event("submit_queued.good_event")["Records"]
+    assert pattern == {"detail-type": [json.loads(record["body"])["detail-type"]]}
+    assert not {*pattern["detail-type"]} & {*DETAIL_TYPES.values()}
 
 
 @pytest.mark.parametrize("name", ["TasksTable", "ImagesBucket", "FailedChangesBucket"])
@@ -146,7 +168,7 @@ def test_every_function_and_every_queue_of_dead_letters_has_an_alarm() -> None:
     watched = json.dumps([it["Properties"] for it in RESOURCES.values() if it["Type"] == "AWS::CloudWatch::Alarm"])
     assert '"5XXError"' in watched
     for name, function in FUNCTIONS.items():
-        behind_the_api = any(event["Type"] == "Api" for event in function["Events"].values())
+        behind_the_api = any(source["Type"] == "Api" for source in function["Events"].values())
         assert (json.dumps({"Ref": name}) in watched) != behind_the_api
     for name in of_type("AWS::SQS::Queue"):
         assert ("DeadLetter" in name) == (json.dumps({"Fn::GetAtt": [name, "QueueName"]}) in watched)
