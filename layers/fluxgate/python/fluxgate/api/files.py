@@ -15,7 +15,7 @@ from typing import Any
 
 from fluxgate.errors import RouteNotFound
 
-# Route: file name, content type.
+# Path: file name, content type.
 FILES = {
     "/": ("page.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
@@ -54,11 +54,12 @@ class File:
 def respond(event: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The response of the REST API to a request for one of the files in `folder`."""
     context = event["requestContext"]
-    file = _read(event["resource"], folder)
-    if file is None:
+    path = _path_within_api(event)
+    if path not in FILES:
         return _not_found(context["requestId"])
-    if event["resource"] == "/" and not context["path"].endswith("/"):
+    if path == "/" and not context["path"].endswith("/"):
         return _add_slash(context["path"])
+    file = _read(path, folder)
     sent = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     # Only a local gateway is reached over plain http.
     scheme = "http" if sent.get("x-forwarded-proto") == "http" else "https"
@@ -73,11 +74,15 @@ def respond(event: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {"statusCode": HTTPStatus.OK, "headers": headers, "body": file.content}
 
 
+def _path_within_api(event: dict[str, Any]) -> str:
+    """Such as `/page.css`. The event's `path` also contains the base path of a custom domain."""
+    path: str = event["resource"].format(**event["pathParameters"] or {})
+    return path
+
+
 @cache
-def _read(route: str, folder: Path) -> File | None:
-    if route not in FILES:
-        return None
-    name, content_type = FILES[route]
+def _read(path: str, folder: Path) -> File:
+    name, content_type = FILES[path]
     return File((folder / name).read_text(encoding="utf-8"), content_type)
 
 
