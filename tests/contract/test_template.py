@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from fluxgate.announcements import DETAIL_TYPES
-from fluxgate.messages import TaskEvent
-from fluxgate.queues import SOURCE
-from fluxgate.tasks import OUTCOMES, Status
+from fluxgate.aws.messaging import SOURCE
+from fluxgate.outcomes.events import DETAIL_TYPES, TaskEvent
+from fluxgate.tasks.model import OUTCOMES, Status
 from tests.harness import ROOT, event
 
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
