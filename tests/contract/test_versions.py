@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
-from fluxgate.tasks import Task
+from fluxgate.tasks.items import from_item, to_item
 from local.stack import Stack
 from tests.contract.versions.record import ATTEMPTS, VERSIONS, Recording, record
 from tests.contract.versions.recorder import AT_ONCE, Recorder
@@ -125,8 +125,8 @@ def test_a_message_event_or_webhook_is_sent_as_the_release_sends_it(
 @pytest.mark.parametrize(("release", "name"), TASKS)
 def test_a_task_that_was_read_is_written_with_the_same_attributes(release: str, name: str) -> None:
     recorded = FILES[release]["items"][name]
-    task = Task.from_item({attribute: TypeDeserializer().deserialize(value) for attribute, value in recorded.items()})
-    written = {attribute: value for attribute, value in task.to_item().items() if value is not None}
+    task = from_item({attribute: TypeDeserializer().deserialize(value) for attribute, value in recorded.items()})
+    written = {attribute: value for attribute, value in to_item(task).items() if value is not None}
     item: Item = {attribute: TypeSerializer().serialize(value) for attribute, value in written.items()}
     for value in item.values():
         value.get("SS", []).sort()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import tests.conftest  # noqa: F401  (the environment that Powertools reads when it is imported)
-from local.simulator import Answer, Refusal
+from local.providers.acedata import Answer, Refusal
 from local.stack import Stack
 from tests.contract.versions.normalize import distinct, normalized, written
 from tests.contract.versions.recorder import (

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from local.simulator import Behaviour
+from local.providers.acedata import Behaviour
 from tests.contract.versions.normalize import normalized
 from tests.contract.versions.surroundings import Item, Receiver, TasksTable, about, change, message
 from tests.harness import Event, Functions, event, with_body

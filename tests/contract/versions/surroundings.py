@@ -8,7 +8,7 @@ from typing import Any, Self, cast
 
 import pytest
 
-from local.simulator.listener import Listener, Reply, Request
+from local.providers.acedata.listener import Listener, Reply, Request
 from local.stack import Stack
 from tests.harness import Event, Functions, event
 
