@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from fluxgate.tasks.model import DELIVERED_WITHIN, OUTCOMES, Delivery, DeliveryState, Status, Task, TaskError
-from local.providers.acedata.listener import Listener, Reply, Request
+from local.providers.listener import HttpRequest, HttpResponse, Listener
 from tests.harness import OWNER, Answer, Event, Functions, event
 
 RESEND = event("resend_webhook.good_task")
@@ -92,9 +92,9 @@ def receiver() -> Iterator[tuple[str, list[str]]]:
     """The URL of a real one, and the ids of what it was sent."""
     heard: list[str] = []
 
-    def answer(request: Request) -> Reply:
+    def answer(request: HttpRequest) -> HttpResponse:
         heard.append(request.headers["webhook-id"])
-        return Reply(200, "text/plain", b"")
+        return HttpResponse(200, "text/plain", b"")
 
     listener = Listener(answer, "127.0.0.1", 0)
     listener.start()

@@ -239,7 +239,7 @@ def test_a_submission_that_took_long_leaves_no_time_to_wait(
     functions: Functions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fluxgate.submission.waiting.LONGEST_WAIT", 0.5)
-    functions.simulator.behave(Behaviour(answer_delay=0.6, callbacks=0))
+    functions.simulator.behave(Behaviour(response_delay=0.6, callbacks=0))
     assert result_of(call(functions, "flux_generate_image", prompt="a fox"))["status"] == "processing"
     assert "dynamodb:GetItem" not in functions.calls
 

@@ -19,7 +19,7 @@ from pydantic.json_schema import models_json_schema
 
 from fluxgate.api import problems
 from fluxgate.wire.task import SettledTaskView
-from local.build import IMPORTABLE
+from local.build import IMPORT_ENVIRONMENT
 from local.openapi import Api, rest_api
 from local.stack import ROOT
 from local.template import Template, of_type, translate
@@ -230,7 +230,7 @@ def _schema(function: str) -> dict[str, Any]:
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
-    with patch.dict(os.environ, IMPORTABLE):
+    with patch.dict(os.environ, IMPORT_ENVIRONMENT):
         spec.loader.exec_module(module)
     found = module.app.get_openapi_schema(title="fluxgate", version=VERSION)
     schema: dict[str, Any] = found.model_dump(by_alias=True, exclude_none=True, mode="json")
