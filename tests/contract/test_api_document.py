@@ -9,16 +9,15 @@ from openapi_spec_validator import validate
 from local.openapi import rest_api
 from local.stack import ROOT
 from local.template import translate
-from tools.openapi import document as api_document
-from tools.openapi import page as docs_page
+from tools.openapi import document, files, page
 
-DOCUMENT = json.loads(api_document.PATH.read_text())
+DOCUMENT = json.loads(document.PATH.read_text())
 NOT_DOCUMENTED = {"/mcp"}  # not part of the REST API
 
 
 def test_the_generated_files_are_current() -> None:
     """If this fails, run `make openapi`."""
-    for path, content in api_document.written().items():
+    for path, content in files.generate().items():
         assert path.read_text() == content
 
 
@@ -49,11 +48,11 @@ def test_every_operation_requires_the_key_and_documents_its_problems() -> None:
 
 
 def test_the_html_page_has_every_operation_and_no_script() -> None:
-    page = docs_page.PATH.read_text()
+    html = page.PATH.read_text()
     for operations in DOCUMENT["paths"].values():
         for operation in operations.values():
-            assert page.count(f'id="{operation["operationId"]}"') == 1
-    anchors, targets = set(re.findall(r'href="#(\w+)"', page)), set(re.findall(r'id="(\w+)"', page))
+            assert html.count(f'id="{operation["operationId"]}"') == 1
+    anchors, targets = set(re.findall(r'href="#(\w+)"', html)), set(re.findall(r'id="(\w+)"', html))
     assert anchors <= targets
-    assert "<script" not in page
-    assert "style=" not in page
+    assert "<script" not in html
+    assert "style=" not in html
