@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from local.parts import Assembly
+from local.composite import CompositeContext
 from local.providers.acedata import Behaviour, Simulator
 from local.runtime import Runtime
 from local.stack import LAYER, Stack
@@ -87,14 +87,16 @@ def writes_of(calls: Sequence[Call], indexes: Sequence[Index]) -> list[dict[str,
     ]
 
 
-class Processes(Assembly):
+class Processes(CompositeContext):
     """A context manager: counts all operations, their handlers in local processes."""
 
     def _start(self, parts: ExitStack) -> None:
         self._wire = parts.enter_context(Wire())
         simulator = parts.enter_context(Simulator(behaviour=Behaviour(callbacks=0, latency=0)))
         self._xray = parts.enter_context(XRayDaemon())
-        self._stack = parts.enter_context(Stack(functions=False, flux_api_url=self._wire.url, front=self._wire.front))
+        self._stack = parts.enter_context(
+            Stack(functions=False, flux_api_url=self._wire.url, aws_proxy=self._wire.front)
+        )
         self._ground = Ground(self._stack, simulator, self._wire)
 
     def count(self, size: int) -> dict[str, Counts]:
@@ -113,7 +115,7 @@ class Processes(Assembly):
             stack.aws.credentials,
             layer=LAYER,
             xray_address=self._xray.address,
-            listener=stack.logs.add,
+            log=stack.logs.add,
         )
         with closing(runtime):
             yield lambda event: runtime.invoke(function, event)

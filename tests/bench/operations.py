@@ -73,7 +73,7 @@ class Ground:
         """Put the tasks of the events into the state that the events expect; returns the one that a webhook is about,
         with these facts."""
         seeds.seed(self.stack, self.simulator, OWNER)
-        return self.store(replace(self._tasks.get(seeds.TOLD), **facts))
+        return self.store(replace(self._tasks.get(seeds.WITH_WEBHOOK), **facts))
 
     def store(self, task: Task) -> Task:
         """In the place of what was there."""
@@ -136,7 +136,7 @@ def _archive(ground: Ground) -> Event:
     ground.seed()
     message = event("archive_images.good_generated")
     job = json.loads(message["Records"][0]["body"])
-    job["images"][0]["source_url"] = f"{ground.wire.url}{PICTURES}{seeds.PICTURE}"
+    job["images"][0]["source_url"] = f"{ground.wire.url}{PICTURES}{seeds.IMAGE_NAME}"
     message["Records"][0]["body"] = json.dumps(job)
     return message
 

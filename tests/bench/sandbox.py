@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Self
 import docker
 import requests
 
+from local.composite import CompositeContext
 from local.containers import Engine, architecture, engine, image
-from local.parts import Assembly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,7 +60,7 @@ class Usage:
     peak_mib: float
 
 
-class Sandbox(Assembly):
+class Sandbox(CompositeContext):
     """A context manager. The handler's process starts with the first event: its answer's time is a cold start's."""
 
     def __init__(self, package: Package, environment: Mapping[str, str], *, python: Path, sam: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local.containers import engine
-from local.sam import ANYWHERE
+from local.sam import ALL_INTERFACES
 from tests.bench.builds import Builds
 from tests.bench.calls import Counts, Invoke, count, writes_of
 from tests.bench.operations import OPERATIONS, Ground, Operation
@@ -98,7 +98,7 @@ class _Bench:
 @contextmanager
 def _bench(builds: Builds, python: Path, sam: Path) -> Iterator[_Bench]:
     found = engine()
-    with Wire(ANYWHERE, found.host) if found else Wire() as wire, Scene(front=wire.front) as scene:
+    with Wire(ALL_INTERFACES, found.host) if found else Wire() as wire, Scene(front=wire.front) as scene:
 
         def launch(function: str, **environment: str) -> Sandbox:
             package = builds.function(function)

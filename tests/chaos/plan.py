@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from local.providers.acedata import Behaviour, Form, ImageFault, Refusal
-from local.providers.acedata.behaviour import Answer
+from local.providers.acedata import Behaviour, ErrorShape, ImageFault, Refusal
+from local.providers.acedata.behaviour import ResponseKind
 from tests.chaos.dice import Dice
 
 OWNERS = {"chaos-key-1": "alice", "chaos-key-2": "bob"}  # value of an API key: its id
@@ -151,29 +151,29 @@ class Plan:
             failure=failure,
             running_response=self.dice.chance(0.5, self.number, "running response"),
             timings="number" if self.dice.chance(0.5, self.number, "timings") else "object",
-            answer_success=self.dice.chance(0.5, self.number, "success flag"),
+            response_success=self.dice.chance(0.5, self.number, "success flag"),
             **self._image_faults(),
         )
         return life.but(**self._answer(attempt))
 
     def _answer(self, attempt: int) -> dict[str, Any]:
-        form = list(Form)[self.dice.number(0, 3, self.number, "form")]
-        broken = Answer.RESET if self.dice.chance(0.5, self.number, "reset") else Answer.DROPPED
-        throttled = {"refusal": Refusal.of("too_many_requests", form=form)}
+        shape = list(ErrorShape)[self.dice.number(0, 3, self.number, "form")]
+        broken = ResponseKind.RESET if self.dice.chance(0.5, self.number, "reset") else ResponseKind.DROPPED
+        throttled = {"refusal": Refusal.of("too_many_requests", shape=shape)}
         bursts = self.dice.number(1, 4, self.number, "429")
         answers: dict[str, dict[str, Any]] = {
             "429, then accepted": throttled if attempt < bursts else {},
             "429 for ever": throttled,
-            "500 with the vendor's body": {"refusal": Refusal.of("api_error", form=form)},
+            "500 with the vendor's body": {"refusal": Refusal.of("api_error", shape=shape)},
             "moderated": {"refusal": Refusal.of("forbidden")},
-            "500 without the vendor's body": {"accepted": False, "answer": Answer.HTML, "answer_status": 500},
-            "500 without the vendor's body, but accepted": {"answer": Answer.HTML, "answer_status": 502},
-            "half an answer, accepted": {"answer": Answer.GARBLED, "answer_status": 200},
+            "500 without the vendor's body": {"accepted": False, "response": ResponseKind.HTML, "response_status": 500},
+            "500 without the vendor's body, but accepted": {"response": ResponseKind.HTML, "response_status": 502},
+            "half an answer, accepted": {"response": ResponseKind.GARBLED, "response_status": 200},
             "answer lost after acceptance": {"answer": broken},
             "connection broken before acceptance": {"accepted": False, "answer": broken},
-            "time-out after acceptance": {"answer": Answer.HANGING},
-            "time-out before acceptance": {"accepted": False, "answer": Answer.HANGING},
-            "slow answer": {"answer_delay": 0.3 + self.dice.roll(self.number, "delay")},
+            "time-out after acceptance": {"response": ResponseKind.HANGING},
+            "time-out before acceptance": {"accepted": False, "response": ResponseKind.HANGING},
+            "slow answer": {"response_delay": 0.3 + self.dice.roll(self.number, "delay")},
         }
         return answers.get(self.submission, {})
 
@@ -184,7 +184,7 @@ class Plan:
             "gone": {"image_fault": ImageFault.MISSING},
             "unavailable at first": {"image_fault": ImageFault.UNAVAILABLE, "image_fault_times": times},
             "truncated at first": {"image_fault": ImageFault.TRUNCATED, "image_fault_times": times},
-            "slow": {"image_fault": ImageFault.SLOW, "image_delay": 0.3, "image_piece": 16384},
+            "slow": {"image_fault": ImageFault.SLOW, "image_delay": 0.3, "image_chunk": 16384},
             "called text": {"image_fault": ImageFault.WRONG_TYPE},
         }
         return faults.get(self.pictures, {})

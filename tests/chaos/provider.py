@@ -9,9 +9,9 @@ from threading import Lock, Thread
 from typing import Any
 
 from local.providers.acedata import Behaviour, Callback, Refusal, Simulator, Submission, Task
-from local.providers.acedata.behaviour import Answer
-from local.providers.acedata.ledger import IMAGES, TASKS
-from local.providers.acedata.listener import Dropped, Listener, Reply, Request
+from local.providers.acedata.behaviour import ResponseKind
+from local.providers.acedata.state import IMAGES, TASKS
+from local.providers.listener import ConnectionDropped, HttpRequest, HttpResponse, Listener
 from tests.chaos.dice import Dice
 from tests.chaos.journal import Journal
 from tests.chaos.messenger import Messenger
@@ -23,9 +23,9 @@ QUESTIONS = {  # what becomes of a question about tasks
     Behaviour(): 88,
     Behaviour(refusal=Refusal.of("too_many_requests")): 4,
     Behaviour(refusal=Refusal.of("api_error")): 3,
-    Behaviour(answer=Answer.HTML): 2,
-    Behaviour(answer=Answer.RESET): 2,
-    Behaviour(answer=Answer.HANGING): 0.3,
+    Behaviour(response=ResponseKind.HTML): 2,
+    Behaviour(response=ResponseKind.RESET): 2,
+    Behaviour(response=ResponseKind.HANGING): 0.3,
 }
 
 
@@ -62,34 +62,34 @@ class ChaoticProvider(Simulator):
         self.messenger.close()
         super().close()
 
-    def _serve(self, request: Request) -> Reply:
+    def _serve(self, request: HttpRequest) -> HttpResponse:
         match request.path:
             case str(path) if path == TASKS:
                 self._risk(None, "reconcile_tasks", "question")
         return super()._serve(request)
 
-    def _submit(self, request: Request) -> Reply:
+    def _submit(self, request: HttpRequest) -> HttpResponse:
         number = number_in(_prompt(request.body))
         nth = self._journal.next("submission", number)
         if self._dice.chance(KILLED, number, nth, "killed before submission"):
             self._kill(number, "submit", "function killed before submission")
-            raise Dropped
+            raise ConnectionDropped
         try:
             reply = super()._submit(request)
         finally:
             if self._dice.chance(KILLED, number, nth, "killed after submission"):
                 self._kill(number, "submit", "function killed after submission")
         if number is not None and Plan(number, self._dice).submission == "500 with the vendor's body, but accepted":
-            return Reply(500, "application/json", b'{"error": {"code": "api_error", "message": "fetch failed"}}')
+            return HttpResponse(500, "application/json", b'{"error": {"code": "api_error", "message": "fetch failed"}}')
         return reply
 
     def _risk(self, number: int | None, function: str, what: str) -> None:
         nth = self._journal.next("risk", what)
         if self.active and self._dice.chance(KILLED, what, nth):
             self._kill(number, function, f"function killed before {what}")
-            raise Dropped
+            raise ConnectionDropped
 
-    def _ordered(self, path: str, body: Any) -> Behaviour:
+    def _behaviour_for(self, path: str, body: Any) -> Behaviour:
         if path == TASKS:
             nth = self._journal.next("question")
             chosen = self._dice.pick(QUESTIONS, nth, "question") if self.active else Behaviour()

@@ -84,7 +84,7 @@ class Chaos:
             parameters=PARAMETERS,
             change=_hasten,
             time_scale=TIME_SCALE,
-            front=self.proxy.front,
+            aws_proxy=self.proxy.front,
         )
 
     def __enter__(self) -> None:

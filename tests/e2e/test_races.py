@@ -133,7 +133,7 @@ def test_callbacks_against_the_submitter(stack: Stack, client: Client) -> None:
     """They come before the provider's answer does: the submitter's own write changes nothing any more."""
     assert stack.simulator
     prompt = str(uuid4())
-    early = Behaviour(latency=0, callback_early=True, callbacks=THREADS, answer_delay=0.2)
+    early = Behaviour(latency=0, callback_early=True, callbacks=THREADS, response_delay=0.2)
     stack.simulator.behave(early, when=lambda body: body["prompt"] == prompt)
     task_id = client.generate(prompt=prompt).json()["task_id"]
     task = client.settled(task_id)
