@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from local.stack import LOOPBACK
 from tests.bench.capacity import Item, Write, item_bytes, read_units
-from tests.chaos.calls import asked
-from tests.chaos.forwarding import Address, Answer, ForwardingHandler
-from tests.chaos.quiet import QuietServer
+from tests.chaos.calls import parse_operation
+from tests.chaos.forwarding import Address, ForwardingHandler, Response
+from tests.chaos.http_server import BackgroundServer
 
 SERVICES = {"amazonsqs": "sqs", "awsevents": "events"}  # as the protocols call them, and as everybody does
 PROVIDER, PICTURES, RECEIVER = "/flux/", "/images/", "/receiver"
@@ -76,7 +76,7 @@ class Wire:
         return taken
 
 
-class _Server(QuietServer):
+class _Server(BackgroundServer):
     def __init__(self, wire: Wire, host: str) -> None:
         super().__init__(_Handler, "wire", host)
         self.wire = wire
@@ -97,9 +97,11 @@ class _Handler(ForwardingHandler):
         else:
             self.send(self._pass_to_aws(body))
 
-    def _pass_to_aws(self, body: bytes) -> Answer:
+    def _pass_to_aws(self, body: bytes) -> Response:
         wire = self.server.wire
-        service, action, fields = asked(self.command, {name.lower(): it for name, it in self.headers.items()}, body)
+        service, action, fields = parse_operation(
+            self.command, {name.lower(): it for name, it in self.headers.items()}, body
+        )
         key = _key(action, fields)
         before = wire.stored(fields["TableName"], key) if key else None
         answer = self.forward(wire.aws, body)
