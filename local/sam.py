@@ -144,7 +144,7 @@ class SamLocal(Assembly):
         deadline = time.monotonic() + seconds
         while process.poll() is None and time.monotonic() < deadline:
             try:
-                requests.get(f"{self.url}/no-such-route", timeout=5)
+                requests.get(f"{self.url}/no/such/route", timeout=5)
             except requests.ConnectionError:
                 time.sleep(0.1)
             else:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fluxgate.aws.dynamodb import Table
+from fluxgate.clock import Clock
 from fluxgate.submission.intake import request_hash
 from fluxgate.tasks.model import Image, Status, Task, task_id_for, token_hash
 from fluxgate.tasks.store import TaskStore
@@ -39,7 +40,7 @@ def seed(stack: Stack, simulator: Simulator, owner: str) -> None:
     stack.client("s3").put_object(
         Bucket=stack.deployment.resources["ImagesBucket"], Key=archived.key, Body=content, ContentType="image/png"
     )
-    store = TaskStore(Table(dynamodb, table))
+    store = TaskStore(Table(dynamodb, table), Clock())
     overdue = datetime.now(UTC) - timedelta(minutes=5)  # so that the reconciler has something to ask about
     for task in (
         replace(_task(SUBMITTED, owner, Status.SUBMITTED, "p-1"), created_at=overdue),
@@ -55,7 +56,7 @@ def seed(stack: Stack, simulator: Simulator, owner: str) -> None:
     ):
         dynamodb.delete_item(TableName=table, Key={"task_id": {"S": task.task_id}})
         store.create(task)
-    TaskStore(Table(dynamodb, table), clock=lambda: overdue).begin_deletion(REMOVED, owner)  # and was interrupted
+    TaskStore(Table(dynamodb, table), Clock(now=lambda: overdue)).begin_deletion(REMOVED, owner)  # and was interrupted
 
 
 def _task(task_id: str, owner: str, status: Status, provider_task_id: str | None, *images: Image) -> Task:

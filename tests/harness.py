@@ -20,6 +20,8 @@ from boto3.dynamodb.types import TypeDeserializer
 
 from fluxgate import settings, wiring
 from fluxgate.aws.dynamodb import Table
+from fluxgate.clock import Clock
+from fluxgate.tasks.items import from_item
 from fluxgate.tasks.model import Task
 from fluxgate.tasks.store import TaskStore
 from local import seeds
@@ -72,15 +74,15 @@ Queue = Callable[[], list[Any]]  # the JSON messages that have been sent since t
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     status: int
     headers: Mapping[str, str]
     body: Any
 
     @property
-    def faults(self) -> dict[str, str]:
-        """Message by field, of problem details."""
-        return {fault["field"]: fault["message"] for fault in self.body["errors"]}
+    def violations(self) -> dict[str, str]:
+        """Messages of problem details by field."""
+        return {error["field"]: error["message"] for error in self.body["errors"]}
 
 
 class Functions:
@@ -106,11 +108,11 @@ class Functions:
         """Once more in the environment of the last invocation."""
         return _load(function).handler(event, Context(function))
 
-    def http(self, function: str, event: Event, **environment: str) -> Answer:
+    def http(self, function: str, event: Event, **environment: str) -> Response:
         answer = self.invoke(function, event, **environment)
         headers = {name.lower(): values[0] for name, values in answer.get("multiValueHeaders", {}).items()}
         headers |= {name.lower(): value for name, value in answer.get("headers", {}).items()}
-        return Answer(answer["statusCode"], headers, json.loads(answer["body"]))
+        return Response(answer["statusCode"], headers, json.loads(answer["body"]))
 
     def seed(self) -> None:
         """Put the tasks that the events speak of into the table, in the state the events expect."""
@@ -120,7 +122,7 @@ class Functions:
         """The task as it lies in the table."""
         key = {"task_id": {"S": task_id}}
         item = self.stack.client("dynamodb").get_item(TableName=self.stack.deployment.resources["TasksTable"], Key=key)
-        return Task.from_item({name: TypeDeserializer().deserialize(value) for name, value in item["Item"].items()})
+        return from_item({name: TypeDeserializer().deserialize(value) for name, value in item["Item"].items()})
 
     def queue(self, name: str) -> Queue:
         """Empties the queue first, but for messages that are delayed."""
@@ -148,7 +150,7 @@ class Functions:
     @property
     def tasks(self) -> TaskStore:
         """The table with the deployer's permissions."""
-        return TaskStore(Table(self.stack.client("dynamodb"), self.stack.deployment.resources["TasksTable"]))
+        return TaskStore(Table(self.stack.client("dynamodb"), self.stack.deployment.resources["TasksTable"]), Clock())
 
     def logs(self) -> str:
         """Everything that was printed since the test began."""
@@ -195,7 +197,7 @@ class Functions:
 
 def forget() -> None:
     """Drop what the factories of the composition root have cached."""
-    for factory in [*vars(wiring).values(), settings.url_settings, settings.time_scale]:
+    for factory in [*vars(wiring).values(), settings.read]:
         if callable(clear := getattr(factory, "cache_clear", None)):
             clear()
 

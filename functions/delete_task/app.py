@@ -1,9 +1,13 @@
-"""DELETE /v1/tasks/{task_id}: a task and its images are gone."""
+"""DELETE /v1/tasks/{task_id}: delete a task and its images."""
+
+from fluxgate import coldstart
+
+coldstart.begin()
 
 from http import HTTPStatus
 from typing import Any
 
-from fluxgate import wiring
+from fluxgate import settings, wiring
 from fluxgate.api import resolvers
 from fluxgate.telemetry import entrypoint
 from fluxgate.workflows.delete_task import delete_task
@@ -13,12 +17,13 @@ from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 app = resolvers.rest()
-wiring.prepare(wiring.tasks, wiring.images)
+coldstart.ready(wiring.tasks, wiring.images)
 
 
 @app.delete("/v1/tasks/<task_id>")
 def delete(task_id: str) -> Response[None]:
-    delete_task(task_id, owner=resolvers.owner(app, wiring.owners()), tasks=wiring.tasks(), images=wiring.images())
+    owner = resolvers.owner(app, settings.read(settings.OwnerSettings))
+    delete_task(task_id, owner=owner, tasks=wiring.tasks(), images=wiring.images())
     return Response(HTTPStatus.NO_CONTENT)
 
 

@@ -1,4 +1,8 @@
-"""The table's stream: hand tasks that have been generated to the archive queue."""
+"""Table stream: queue generated tasks for archiving and announce outcomes on the event bus."""
+
+from fluxgate import coldstart
+
+coldstart.begin()
 
 from typing import Any
 
@@ -12,7 +16,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-wiring.prepare(wiring.tasks, wiring.archive_queue, wiring.event_bus)
+coldstart.ready(wiring.tasks, wiring.archive_queue, wiring.event_bus)
 
 
 def publish(record: DynamoDBRecord) -> None:

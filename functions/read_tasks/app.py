@@ -1,8 +1,12 @@
-"""GET /v1/tasks, /v1/tasks/{task_id} and /v1/models, POST /v1/tasks/batch: what an owner may see."""
+"""GET /v1/tasks, /v1/tasks/{task_id}, /v1/models and /v1/webhook-secret; POST /v1/tasks/batch."""
+
+from fluxgate import coldstart
+
+coldstart.begin()
 
 from typing import Annotated, Any
 
-from fluxgate import wiring
+from fluxgate import settings, wiring
 from fluxgate.api import resolvers
 from fluxgate.telemetry import entrypoint
 from fluxgate.wire.requests import BatchRequest
@@ -15,7 +19,7 @@ from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 app = resolvers.rest()
-wiring.prepare(wiring.tasks, wiring.images)
+coldstart.ready(wiring.tasks, wiring.images)
 
 
 @app.get("/v1/tasks")
@@ -25,27 +29,18 @@ def list_tasks(
     cursor: Annotated[str | None, Query(max_length=1024)] = None,
 ) -> TaskPage:
     return read_tasks.list_tasks(
-        owner=resolvers.owner(app, wiring.owners()),
-        status=status,
-        limit=limit,
-        cursor=cursor,
-        tasks=wiring.tasks(),
-        images=wiring.images(),
+        owner=_owner(), status=status, limit=limit, cursor=cursor, tasks=wiring.tasks(), images=wiring.images()
     )
 
 
 @app.post("/v1/tasks/batch")
 def read_batch(request: BatchRequest) -> TaskBatch:
-    return read_tasks.read_tasks(
-        request.task_ids, owner=resolvers.owner(app, wiring.owners()), tasks=wiring.tasks(), images=wiring.images()
-    )
+    return read_tasks.read_tasks(request.task_ids, owner=_owner(), tasks=wiring.tasks(), images=wiring.images())
 
 
 @app.get("/v1/tasks/<task_id>")
 def read_task(task_id: str) -> TaskView:
-    return read_tasks.read_task(
-        task_id, owner=resolvers.owner(app, wiring.owners()), tasks=wiring.tasks(), images=wiring.images()
-    )
+    return read_tasks.read_task(task_id, owner=_owner(), tasks=wiring.tasks(), images=wiring.images())
 
 
 @app.get("/v1/models")
@@ -55,7 +50,11 @@ def list_models() -> ModelList:
 
 @app.get("/v1/webhook-secret")
 def webhook_secret() -> WebhookSecret:
-    return read_tasks.webhook_secret(owner=resolvers.owner(app, wiring.owners()), keys=wiring.signing_keys())
+    return read_tasks.webhook_secret(owner=_owner(), keys=wiring.signing_keys())
+
+
+def _owner() -> str:
+    return resolvers.owner(app, settings.read(settings.OwnerSettings))
 
 
 @entrypoint(correlation_paths.API_GATEWAY_REST)

@@ -1,9 +1,14 @@
-"""POST /callbacks/{provider}/{task_id}/{token}: store what the provider says."""
+"""POST /callbacks/{provider}/{task_id}/{token}: store the provider's result."""
+
+from fluxgate import coldstart
+
+coldstart.begin()
 
 from typing import Any
 
 from fluxgate import wiring
 from fluxgate.api import callbacks
+from fluxgate.providers.registry import callback_parser
 from fluxgate.telemetry import entrypoint
 from fluxgate.workflows.receive_callback import receive_callback
 
@@ -11,13 +16,13 @@ from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 app = callbacks.resolver()
-wiring.prepare(wiring.tasks)
+coldstart.ready(wiring.tasks)
 
 
 @app.post("/callbacks/<provider>/<task_id>/<token>")
 def callback(provider: str, task_id: str, token: str) -> dict[str, bool]:
-    outcome = wiring.callback_parser(provider)(callbacks.body(app))
-    receive_callback(outcome, task_id=task_id, token=token, tasks=wiring.tasks())
+    result = callback_parser(provider)(*callbacks.callback(app))
+    receive_callback(result, task_id=task_id, token=token, tasks=wiring.tasks(), clock=wiring.clock())
     return {"received": True}
 
 

@@ -1,8 +1,12 @@
 """POST /v1/tasks/{task_id}/webhook: deliver an outcome's webhook again."""
 
+from fluxgate import coldstart
+
+coldstart.begin()
+
 from typing import Any
 
-from fluxgate import wiring
+from fluxgate import settings, wiring
 from fluxgate.api import resolvers
 from fluxgate.telemetry import entrypoint
 from fluxgate.wire.task import TaskView
@@ -13,12 +17,12 @@ from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 app = resolvers.rest()
-wiring.prepare(wiring.tasks, wiring.webhook_queue)
+coldstart.ready(wiring.tasks, wiring.webhook_queue)
 
 
 @app.post("/v1/tasks/<task_id>/webhook")
 def resend(task_id: str) -> Response[str]:
-    owner = resolvers.owner(app, wiring.owners())
+    owner = resolvers.owner(app, settings.read(settings.OwnerSettings))
     task = resend_webhook(task_id, owner=owner, tasks=wiring.tasks(), queue=wiring.webhook_queue())
     return resolvers.accepted(TaskView.of(task), f"../{task_id}")
 

@@ -1,11 +1,15 @@
-"""POST /mcp: the tools for agents, by the Model Context Protocol. No sessions, and no streams to GET or DELETE."""
+"""POST /mcp: the MCP server. Stateless, so GET (streams) and DELETE (sessions) are not allowed."""
+
+from fluxgate import coldstart
+
+coldstart.begin()
 
 from typing import Any
 
-from fluxgate import wiring
+from fluxgate import settings, wiring
 from fluxgate.api import resolvers
 from fluxgate.mcp import protocol
-from fluxgate.mcp.adapter import Agent
+from fluxgate.mcp.adapter import Adapter
 from fluxgate.telemetry import entrypoint
 
 from aws_lambda_powertools.event_handler import Response
@@ -13,24 +17,26 @@ from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 app = resolvers.rpc()
-wiring.prepare(wiring.tasks, wiring.credentials)
+coldstart.ready(wiring.request_validation, wiring.tasks, wiring.secrets)
 
 
 @app.post("/mcp")
 def post() -> Response[str]:
-    agent = Agent(
-        owner=resolvers.owner(app, wiring.owners()),
+    adapter = Adapter(
+        owner=resolvers.owner(app, settings.read(settings.OwnerSettings)),
         intake=wiring.intake,
         submitter=wiring.submitter,
         tasks=wiring.tasks,
         images=wiring.images,
+        clock=wiring.clock(),
     )
-    return resolvers.reply(protocol.answer(*resolvers.message(app), agent.server(wiring.mcp_origins())))
+    server = adapter.server(settings.read(settings.McpSettings).mcp_allowed_origins)
+    return resolvers.mcp_response(protocol.handle(*resolvers.mcp_message(app), server))
 
 
 @app.route("/mcp", method=["GET", "DELETE"])
-def neither() -> Response[str]:
-    return resolvers.only(app, "POST")
+def not_allowed() -> Response[str]:
+    return resolvers.method_not_allowed(app)
 
 
 @entrypoint(correlation_paths.API_GATEWAY_REST)

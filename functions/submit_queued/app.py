@@ -1,4 +1,8 @@
-"""The submission queue: submit deferred tasks, and what other systems put there."""
+"""Submission queue: submit deferred tasks and orders from other systems."""
+
+from fluxgate import coldstart
+
+coldstart.begin()
 
 from typing import Any
 
@@ -12,7 +16,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-wiring.prepare(wiring.intake, wiring.credentials, wiring.provider_session)
+coldstart.ready(wiring.request_validation, wiring.intake, wiring.secrets, wiring.provider_session)
 
 
 def submit(record: SQSRecord) -> None:

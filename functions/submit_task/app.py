@@ -1,9 +1,14 @@
-"""POST /v1/images/generations and /v1/images/edits: accept a request, hand it to the provider, wait if asked to."""
+"""POST /v1/images/generations and /v1/images/edits: submit a request, and wait if the client asks to."""
+
+from fluxgate import coldstart
+
+coldstart.begin()
 
 from typing import Annotated, Any
 
-from fluxgate import wiring
+from fluxgate import settings, wiring
 from fluxgate.api import resolvers
+from fluxgate.api.prefer import preferred_wait
 from fluxgate.submission.waiting import Wait
 from fluxgate.telemetry import entrypoint
 from fluxgate.wire.requests import EditRequest, GenerateRequest, IdempotencyKey
@@ -18,7 +23,7 @@ Key = Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key")]
 Prefer = Annotated[str, Header()]
 
 app = resolvers.rest()
-wiring.prepare(wiring.intake, wiring.credentials, wiring.provider_session)
+coldstart.ready(wiring.request_validation, wiring.intake, wiring.secrets, wiring.provider_session)
 
 
 @app.post("/v1/images/generations")
@@ -32,12 +37,11 @@ def edit(request: EditRequest, key: Key = None, prefer: Prefer = "") -> Response
 
 
 def _submit(request: GenerateRequest | EditRequest, key: str | None, prefer: str) -> Response[str]:
-    wait = Wait.preferred(prefer)
-    owner = resolvers.owner(app, wiring.owners())
+    wait = Wait.begin(preferred_wait(prefer), wiring.clock())
+    owner = resolvers.owner(app, settings.read(settings.OwnerSettings))
     task, replayed = submit_task(request, owner=owner, key=key, intake=wiring.intake(), submitter=wiring.submitter())
-    return resolvers.submitted(
-        wait.for_outcome(task, wiring.tasks()), wait.seconds, replayed=replayed, images=wiring.images
-    )
+    task = wait.for_outcome(task, wiring.tasks())
+    return resolvers.submitted(task, wait.seconds, replayed=replayed, images=wiring.images)
 
 
 @entrypoint(correlation_paths.API_GATEWAY_REST)

@@ -8,7 +8,8 @@ from uuid import UUID, uuid5
 
 from boto3.dynamodb.types import TypeSerializer
 
-from fluxgate.tasks.model import Image, Status, Task, timestamp, token_hash
+from fluxgate.tasks.items import timestamp, to_item
+from fluxgate.tasks.model import Image, Status, Task, token_hash
 from fluxgate.tasks.store import DUE_SHARDS
 from local import seeds
 from tests.bench.capacity import Item
@@ -65,4 +66,4 @@ def task_id(number: int) -> str:
 def item_of(task: Task) -> dict[str, Any]:
     """The task in DynamoDB JSON."""
     serializer = TypeSerializer()
-    return {name: serializer.serialize(value) for name, value in task.to_item().items() if value is not None}
+    return {name: serializer.serialize(value) for name, value in to_item(task).items() if value is not None}

@@ -11,7 +11,9 @@ from typing import Any
 import requests
 
 from fluxgate.aws.dynamodb import Table
-from fluxgate.tasks.model import Status, Task, timestamp
+from fluxgate.clock import Clock
+from fluxgate.tasks.items import timestamp
+from fluxgate.tasks.model import Status, Task
 from fluxgate.tasks.store import DUE_SHARDS, TaskStore
 from local import seeds
 from local.providers.acedata import Simulator
@@ -45,7 +47,7 @@ class FixtureStore:
 
     def tasks_at(self, moment: datetime | None = None) -> TaskStore:
         """A store whose clock shows `moment`; by default the current time."""
-        return TaskStore(Table(self._dynamodb, self._table), lambda: moment or datetime.now(UTC))
+        return TaskStore(Table(self._dynamodb, self._table), Clock(now=lambda: moment or datetime.now(UTC)))
 
     def finish_at_provider(self) -> str:
         """Submit a task directly to the provider, wait until it is finished, and return the provider's id."""
@@ -182,7 +184,7 @@ def _reconcile_due(fixtures: FixtureStore) -> Event:
         fixtures.store(replace(task, task_id=task_id(-1 - n), **facts)) for n, facts in enumerate(kinds)
     )
     past = fixtures.tasks_at(then)
-    past.note(undelivered, announced=undelivered.status)
+    past.update_outcome(undelivered, announced=undelivered.status)
     past.begin_deletion(deleted.task_id, OWNER)
     return event("reconcile_tasks.good_minute")
 

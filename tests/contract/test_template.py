@@ -1,4 +1,4 @@
-"""template.yaml: what every parameter, function, queue and policy must have."""
+"""The rules that every parameter, function, queue and policy in template.yaml follows."""
 
 import json
 import re
@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from tests.harness import ROOT
+from fluxgate.aws.messaging import SOURCE
+from fluxgate.outcomes.events import DETAIL_TYPES, TaskEvent
+from fluxgate.tasks.model import OUTCOMES, Status
+from tests.harness import ROOT, event
 
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
 RESOURCES = TEMPLATE["Resources"]
@@ -17,7 +20,7 @@ def of_type(kind: str) -> dict[str, dict[str, Any]]:
     return {name: it["Properties"] for name, it in RESOURCES.items() if it["Type"] == kind}
 
 
-POWERLESS = {"ShowPageFunction"}  # they touch nothing
+WITHOUT_PERMISSIONS = {"ShowPageFunction"}
 FUNCTIONS = of_type("AWS::Serverless::Function")
 STATEMENTS = [
     (name, statement)
@@ -45,20 +48,32 @@ def test_only_the_providers_token_has_no_default() -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_has_its_own_logs_policy_memory_and_timeout(name: str) -> None:
+def test_a_function_has_its_own_log_group_policy_memory_and_timeout(name: str) -> None:
     function = FUNCTIONS[name]
     stem = name.removesuffix("Function")
-    assert function["LoggingConfig"]["LogGroup"] == {"Ref": f"{stem}Logs"}
-    assert RESOURCES[f"{stem}Logs"]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert function["LoggingConfig"] == {"LogGroup": {"Ref": f"{stem}Logs"}}
     assert function["Description"]
-    assert bool(function["Policies"]) == (name not in POWERLESS)
+    assert bool(function["Policies"]) == (name not in WITHOUT_PERMISSIONS)
     assert function["Events"]
     assert 128 <= function["MemorySize"] <= 1024
     assert 1 <= function["Timeout"] <= 60
 
 
+def test_functions_log_json() -> None:
+    assert TEMPLATE["Globals"]["Function"]["LoggingConfig"] == {"LogFormat": "JSON"}
+
+
+def test_each_function_and_each_api_has_a_log_group_with_the_retention_of_the_parameter() -> None:
+    groups = of_type("AWS::Logs::LogGroup")
+    stems = {name.removesuffix("Function") for name in FUNCTIONS}
+    assert groups.keys() == {f"{stem}Logs" for stem in stems | {"Api", "CallbackApi"}}
+    for name, group in groups.items():
+        assert group == {"RetentionInDays": {"Ref": "LogRetentionDays"}}
+        assert RESOURCES[name]["DeletionPolicy"] == RESOURCES[name]["UpdateReplacePolicy"] == "Delete"
+
+
 @pytest.mark.parametrize(("name", "statement"), STATEMENTS)
-def test_a_statement_is_one_action_on_one_resource_with_a_word_on_why(name: str, statement: dict[str, Any]) -> None:
+def test_a_statement_allows_one_action_on_one_resource_and_has_a_sid(name: str, statement: dict[str, Any]) -> None:
     assert isinstance(statement["Action"], str)
     assert re.fullmatch(r"[a-z0-9]+:[A-Z][A-Za-z]+", statement["Action"])
     assert isinstance(statement["Resource"], dict)
@@ -67,7 +82,7 @@ def test_a_statement_is_one_action_on_one_resource_with_a_word_on_why(name: str,
     assert statement["Sid"]
 
 
-def test_the_gateways_own_refusals_are_problem_details() -> None:
+def test_the_gateways_own_errors_are_problem_details() -> None:
     responses = RESOURCES["Api"]["Properties"]["GatewayResponses"]
     assert {it["StatusCode"] for it in responses.values()} >= {403, 404, 413, 429, 504}
     for response in responses.values():
@@ -78,33 +93,51 @@ def test_the_gateways_own_refusals_are_problem_details() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in of_type("AWS::SQS::Queue") if "DeadLetter" not in name])
-def test_a_queue_has_dead_letters_and_gives_its_function_time(name: str) -> None:
+def test_a_queue_has_a_dead_letter_queue_and_outlasts_its_functions_timeout(name: str) -> None:
     queue = of_type("AWS::SQS::Queue")[name]
-    dead_letters = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
-    assert of_type("AWS::SQS::Queue")[dead_letters]["MessageRetentionPeriod"] == 14 * 24 * 3600
+    dead_letter_queue = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+    assert of_type("AWS::SQS::Queue")[dead_letter_queue]["MessageRetentionPeriod"] == 14 * 24 * 3600
     for function in FUNCTIONS.values():
-        for event in function["Events"].values():
-            if event["Properties"].get("Queue") == {"Fn::GetAtt": [name, "Arn"]}:
+        for source in function["Events"].values():
+            if source["Properties"].get("Queue") == {"Fn::GetAtt": [name, "Arn"]}:
                 assert queue["VisibilityTimeout"] > function["Timeout"]
-                assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+                assert source["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-def test_the_last_archive_attempt_comes_before_the_dead_letters() -> None:
+def test_the_last_archive_attempt_precedes_the_dead_letter_queue() -> None:
     attempts = FUNCTIONS["ArchiveImagesFunction"]["Environment"]["Variables"]["ARCHIVE_ATTEMPTS"]
     assert attempts < RESOURCES["ArchiveQueue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"]
 
 
-def test_the_streams_consumer_skips_expired_tasks_and_keeps_what_fails() -> None:
+def test_the_stream_filter_matches_the_handled_statuses_and_failed_records_are_kept() -> None:
+    """Deletion, expiry and the other statuses would invoke publish_changes for nothing."""
     stream = FUNCTIONS["PublishChangesFunction"]["Events"]["Changes"]["Properties"]
-    for entry in stream["FilterCriteria"]["Filters"]:
-        assert "REMOVE" not in json.loads(entry["Pattern"])["eventName"]
+    (entry,) = stream["FilterCriteria"]["Filters"]
+    pattern = json.loads(entry["Pattern"])
+    assert set(pattern["eventName"]) == {"INSERT", "MODIFY"}
+    assert set(pattern["dynamodb"]["NewImage"]["status"]["S"]) == {Status.GENERATED, *OUTCOMES}
     assert stream["BisectBatchOnFunctionError"] is True
     assert stream["DestinationConfig"]["OnFailure"]["Type"] == "S3"
     assert stream["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
+def test_every_outcome_has_an_event_and_the_webhook_rule_matches_them_all() -> None:
+    pattern = RESOURCES["WebhookRule"]["Properties"]["EventPattern"]
+    assert DETAIL_TYPES.keys() == OUTCOMES
+    assert set(pattern["detail-type"]) == set(DETAIL_TYPES.values())
+    assert pattern["source"] == [SOURCE]
+    assert pattern["detail"].keys() <= TaskEvent.model_fields.keys()
+
+
+def test_the_rule_for_orders_matches_their_example_and_no_outcome() -> None:
+    pattern = RESOURCES["ImageRequestedRule"]["Properties"]["EventPattern"]
+    (record,) = event("submit_queued.good_event")["Records"]
+    assert pattern == {"detail-type": [json.loads(record["body"])["detail-type"]]}
+    assert not {*pattern["detail-type"]} & {*DETAIL_TYPES.values()}
+
+
 @pytest.mark.parametrize("name", ["TasksTable", "ImagesBucket", "FailedChangesBucket"])
-def test_what_holds_data_outlives_the_stack(name: str) -> None:
+def test_a_resource_with_data_outlives_the_stack(name: str) -> None:
     assert RESOURCES[name]["DeletionPolicy"] == RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
 
 
@@ -118,7 +151,7 @@ def test_a_bucket_is_private_encrypted_and_tls_only(name: str) -> None:
     assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": False}})
 
 
-def test_access_logs_hold_no_paths_and_no_keys() -> None:
+def test_access_logs_contain_no_paths_and_no_keys() -> None:
     formats = [
         RESOURCES["Api"]["Properties"]["AccessLogSetting"]["Format"],
         RESOURCES["CallbackApi"]["Properties"]["AccessLogSettings"]["Format"],
@@ -129,12 +162,12 @@ def test_access_logs_hold_no_paths_and_no_keys() -> None:
             assert secret not in line
 
 
-def test_every_function_and_every_queue_of_dead_letters_has_an_alarm() -> None:
-    """The errors of functions behind the REST API are its 5xx."""
+def test_every_function_and_every_dead_letter_queue_has_an_alarm() -> None:
+    """The REST API's 5xx alarm covers the functions behind it."""
     watched = json.dumps([it["Properties"] for it in RESOURCES.values() if it["Type"] == "AWS::CloudWatch::Alarm"])
     assert '"5XXError"' in watched
     for name, function in FUNCTIONS.items():
-        behind_the_api = any(event["Type"] == "Api" for event in function["Events"].values())
+        behind_the_api = any(source["Type"] == "Api" for source in function["Events"].values())
         assert (json.dumps({"Ref": name}) in watched) != behind_the_api
     for name in of_type("AWS::SQS::Queue"):
         assert ("DeadLetter" in name) == (json.dumps({"Fn::GetAtt": [name, "QueueName"]}) in watched)

@@ -16,6 +16,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from fluxgate.aws.dynamodb import Table
+from fluxgate.clock import Clock
 from fluxgate.tasks.model import Status, Task, TaskError
 from fluxgate.tasks.store import TaskStore
 from local.providers.acedata import Behaviour, Refusal
@@ -255,7 +256,7 @@ def test_a_link_that_has_grown_old_gets_a_new_address(page: Page, owner: Client)
 @pytest.fixture(scope="session")
 def crowd(stack: Stack) -> list[str]:
     """The prompts of 45 tasks of another owner, newest first."""
-    tasks = TaskStore(Table(stack.client("dynamodb"), stack.deployment.resources["TasksTable"]))
+    tasks = TaskStore(Table(stack.client("dynamodb"), stack.deployment.resources["TasksTable"]), Clock())
     now = datetime.now(UTC)
     for n in range(45):
         then = now - timedelta(minutes=n)

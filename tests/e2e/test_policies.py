@@ -18,9 +18,10 @@ from uuid import uuid4
 import pytest
 
 from fluxgate.aws.dynamodb import Table
+from fluxgate.clock import Clock
 from fluxgate.tasks.model import Image, Status, Task, task_id_for
 from fluxgate.tasks.store import TaskStore
-from fluxgate.wire.messages import ArchiveJob
+from fluxgate.wire.jobs import ArchiveJob
 from local.providers.acedata import Behaviour, Refusal
 from local.stack import ROOT, Stack
 from local.template import of_type, translate
@@ -93,7 +94,7 @@ class Scenario:
         self._receiver = receiver
         self._denied = denied
         self._table = stack.deployment.resources["TasksTable"]
-        self._tasks = TaskStore(Table(stack.client("dynamodb"), self._table))
+        self._tasks = TaskStore(Table(stack.client("dynamodb"), self._table), Clock())
         self._name = uuid4().hex
 
     def run(self) -> None:
@@ -121,7 +122,7 @@ class Scenario:
         self._wait_for(lambda: len(self._received) == 3, "the webhook is resent")
         self._wait_for(lambda: self._raw_status(partly_deleted) == "deleted", "the deletion is finished")
         self._wait_for(
-            lambda: self._logged("archive_images", "task that is gone", deleted), "the late image is deleted"
+            lambda: self._logged("archive_images", "Archived task was deleted", deleted), "the late image is deleted"
         )
         self._delete(self._generate_and_wait())
 
@@ -149,7 +150,7 @@ class Scenario:
         unfinished = self._tasks.create(self._task(Status.FAILED, images=(stored,)))
         started = datetime.now(UTC) - timedelta(minutes=5)
         table = Table(self._stack.client("dynamodb"), self._table)
-        TaskStore(table, clock=lambda: started).begin_deletion(unfinished.task_id, OWNER)
+        TaskStore(table, Clock(now=lambda: started)).begin_deletion(unfinished.task_id, OWNER)
         deleted = self._task(Status.GENERATED, images=(Image(source_url=url),))
         queue = self._stack.deployment.resources["ArchiveQueue"]
         self._stack.client("sqs").send_message(QueueUrl=queue, MessageBody=ArchiveJob.of(deleted).to_json())

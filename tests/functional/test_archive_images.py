@@ -33,7 +33,7 @@ def job(functions: Functions, *urls: str, attempt: int = 1, images: Any = None) 
     record["body"] = json.dumps({**JOB, "images": found})
     record["attributes"]["ApproximateReceiveCount"] = str(attempt)
     stored = tuple(Image(source_url=image["source_url"], seed=image["seed"]) for image in found)
-    functions.tasks.record(GENERATED, while_in=Status.GENERATED, images=stored) if attempt == 1 else None
+    functions.tasks.update(GENERATED, while_in=Status.GENERATED, images=stored) if attempt == 1 else None
     return message
 
 
@@ -42,7 +42,7 @@ def last(functions: Functions, *urls: str, age: timedelta = timedelta(0)) -> Eve
     message = job(functions, *urls)
     record = message["Records"][0]
     generated_at = datetime.now(UTC) - age
-    functions.tasks.record(GENERATED, while_in=Status.GENERATED, generated_at=generated_at)
+    functions.tasks.update(GENERATED, while_in=Status.GENERATED, generated_at=generated_at)
     record["body"] = json.dumps({**json.loads(record["body"]), "generated_at": generated_at.isoformat()})
     record["attributes"]["ApproximateReceiveCount"] = str(ATTEMPTS)
     return message
@@ -208,7 +208,7 @@ def test_messages_that_overlap_do_not_undo_each_others_work(functions: Functions
     urls = [_url(functions, "expired"), _url(functions, "truncated")]
     other = Image(source_url=urls[0], key="local/elsewhere.png", content_type="image/png", width=1, height=1, bytes=1)
     message = job(functions, *urls)
-    functions.tasks.record(GENERATED, while_in=Status.GENERATED, **{"images[0]": other})
+    functions.tasks.update(GENERATED, while_in=Status.GENERATED, **{"images[0]": other})
     assert len(functions.invoke("archive_images", message)["batchItemFailures"]) == 1
     assert [image.key for image in functions.stored(GENERATED).images] == ["local/elsewhere.png", None]
 
@@ -218,7 +218,7 @@ def test_what_others_have_archived_by_now_is_not_missing(functions: Functions) -
     message = job(functions, url)
     key = "local/elsewhere.png"
     other = Image(source_url=url, key=key, content_type="image/png", width=1, height=1, bytes=1)
-    functions.tasks.record(GENERATED, while_in=Status.GENERATED, **{"images[0]": other})
+    functions.tasks.update(GENERATED, while_in=Status.GENERATED, **{"images[0]": other})
     task = archived(functions, message)
     assert (task.status, task.images[0].key) == (Status.SUCCEEDED, key)
 

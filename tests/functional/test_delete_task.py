@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fluxgate.clock import Clock
 from fluxgate.errors import StorageUnavailable
 from fluxgate.submission.intake import request_hash
 from fluxgate.tasks.model import (
@@ -196,7 +197,7 @@ def test_a_removal_that_fails_holds_up_no_other(functions: Functions) -> None:
 
 def store_at(functions: Functions, moment: datetime) -> Any:
     store = functions.tasks
-    store._clock = lambda: moment
+    store._clock = Clock(now=lambda: moment)
     return store
 
 

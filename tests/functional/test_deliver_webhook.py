@@ -19,9 +19,10 @@ from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from fluxgate.errors import InvalidTransition
-from fluxgate.http import untrusted
-from fluxgate.http.untrusted import Receivers
-from fluxgate.outcomes.signing import RETRY_AFTER, SigningKeys
+from fluxgate.outcomes import receivers
+from fluxgate.outcomes.delivery import RETRY_AFTER
+from fluxgate.outcomes.receivers import Receivers
+from fluxgate.outcomes.signing import SigningKeys
 from fluxgate.tasks.model import Delivery, DeliveryState, Image, Status, Task, TaskError
 from local.providers.acedata.listener import Dropped, Listener, Reply, Request
 from local.seeds import SUCCEEDED
@@ -197,7 +198,7 @@ def test_a_repeated_attempt_has_the_same_id_and_a_new_time_signature_and_urls(
     time.sleep(1.1)
     stored = functions.stored(task.task_id)
     assert stored.delivery
-    functions.tasks.note(stored, delivery=pending(stored.delivery.attempts))
+    functions.tasks.update_outcome(stored, delivery=pending(stored.delivery.attempts))
     receiver.answer = status(200)
     delivered(functions, task)
     first, second = receiver.requests
@@ -336,7 +337,9 @@ def test_a_receiver_that_never_answers_is_tried_for_more_than_a_day_and_then_giv
         assert (delivery.state, delivery.attempts) == (DeliveryState.PENDING, attempts)
         assert delivery.next_at
         waited += delivery.next_at - datetime.now(UTC)
-        functions.tasks.note(functions.stored(task.task_id), delivery=pending(attempts))  # the time has passed
+        functions.tasks.update_outcome(
+            functions.stored(task.task_id), delivery=pending(attempts)
+        )  # the time has passed
     assert waited > timedelta(days=1)
     given_up = delivered(functions, task)
     assert given_up == Delivery(
@@ -402,9 +405,9 @@ def test_a_late_success_is_a_webhook_of_its_own(functions: Functions, receiver: 
     task = settled(functions, receiver.url, Status.EXPIRED)
     delivered(functions, task)
     images = (Image(source_url="https://cdn.example.com/late.png", key=f"{OWNER}/{SUCCEEDED}/0.png"),)
-    functions.tasks.advance(task.task_id, Status.GENERATED, images=images)
-    late = functions.tasks.advance(task.task_id, Status.SUCCEEDED)
-    functions.tasks.note(late, announced=Status.SUCCEEDED)
+    functions.tasks.transition(task.task_id, Status.GENERATED, images=images)
+    late = functions.tasks.transition(task.task_id, Status.SUCCEEDED)
+    functions.tasks.update_outcome(late, announced=Status.SUCCEEDED)
     assert functions.invoke("deliver_webhook", message(task)) == {"batchItemFailures": []}  # the old one, again
     delivery = delivered(functions, late)
     assert (delivery.outcome, delivery.attempts) == (Status.SUCCEEDED, 1)
@@ -420,7 +423,7 @@ def test_a_late_result_during_the_attempt_is_not_overwritten(functions: Function
     task = settled(functions, receiver.url, Status.EXPIRED)
 
     def meanwhile(_: Request) -> Reply:
-        functions.tasks.advance(task.task_id, Status.GENERATED, images=())
+        functions.tasks.transition(task.task_id, Status.GENERATED, images=())
         return Reply(200, "text/plain", b"")
 
     receiver.answer = meanwhile
@@ -435,7 +438,7 @@ def test_two_messages_at_once_count_one_attempt(functions: Functions, receiver: 
     other = Delivery(outcome=Status.SUCCEEDED, state=DeliveryState.DELIVERED, attempts=1, last_answer="http_200")
 
     def meanwhile(_: Request) -> Reply:
-        functions.tasks.note(functions.stored(task.task_id), delivery=other)
+        functions.tasks.update_outcome(functions.stored(task.task_id), delivery=other)
         return Reply(500, "text/plain", b"")
 
     receiver.answer = meanwhile
@@ -475,9 +478,9 @@ def test_a_message_whose_delivery_could_not_be_noted_comes_again_with_the_same_i
 def test_a_task_that_has_moved_cannot_be_noted(functions: Functions) -> None:
     """What the workflow relies on."""
     task = settled(functions, None, Status.FAILED)
-    functions.tasks.advance(task.task_id, Status.GENERATED)
+    functions.tasks.transition(task.task_id, Status.GENERATED)
     with pytest.raises(InvalidTransition):
-        functions.tasks.note(task, delivery=pending(1))
+        functions.tasks.update_outcome(task, delivery=pending(1))
 
 
 # ---------------------------------------------------------------- receivers that misbehave
@@ -513,7 +516,7 @@ SLOW = {
 def test_a_receiver_that_hangs_or_trickles_does_not_outlast_the_function(
     functions: Functions, receiver: Receiver, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(untrusted, "RECEIVER_SECONDS", 0.6)
+    monkeypatch.setattr(receivers, "RECEIVER_SECONDS", 0.6)
     receiver.answer, summary = SLOW[name]
     begun = time.monotonic()
     delivery = delivered(functions, settled(functions, receiver.url))
@@ -523,7 +526,7 @@ def test_a_receiver_that_hangs_or_trickles_does_not_outlast_the_function(
 
 
 def test_what_a_receiver_may_take_leaves_time_for_the_writes(functions: Functions) -> None:
-    assert functions.stack.deployment.functions["deliver_webhook"].timeout > untrusted.RECEIVER_SECONDS + 10
+    assert functions.stack.deployment.functions["deliver_webhook"].timeout > receivers.RECEIVER_SECONDS + 10
 
 
 BROKEN = {
@@ -732,7 +735,7 @@ def test_a_certificate_for_another_name_is_not_accepted(monkeypatch: pytest.Monk
 
 
 def test_a_handshake_that_trickles_is_left(monkeypatch: pytest.MonkeyPatch, ca: trustme.CA) -> None:
-    monkeypatch.setattr(untrusted, "RECEIVER_SECONDS", 0.6)
+    monkeypatch.setattr(receivers, "RECEIVER_SECONDS", 0.6)
     names = Names(monkeypatch, "203.0.113.1")
     begun = time.monotonic()
     with TlsReceiver(ca, "hooks.fluxgate.dev", shakes_hands=False) as server:
@@ -744,7 +747,7 @@ def test_a_handshake_that_trickles_is_left(monkeypatch: pytest.MonkeyPatch, ca: 
 def test_a_name_that_is_looked_up_for_too_long_is_not_posted_to(
     monkeypatch: pytest.MonkeyPatch, ca: trustme.CA
 ) -> None:
-    monkeypatch.setattr(untrusted, "RECEIVER_SECONDS", 0.2)
+    monkeypatch.setattr(receivers, "RECEIVER_SECONDS", 0.2)
     names = Names(monkeypatch, "203.0.113.1")
 
     def slowly(*arguments: Any, **options: Any) -> Any:

@@ -17,7 +17,7 @@ import trustme
 from fluxgate.errors import ImageUnavailable, NotSent, ResponseLost
 from fluxgate.http import trusted
 from fluxgate.http.trusted import ProviderSession
-from fluxgate.http.untrusted import download
+from fluxgate.images.download import download
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 

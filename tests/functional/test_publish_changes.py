@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 
+from fluxgate.tasks.items import to_item
 from fluxgate.tasks.model import OUTCOMES, Delivery, DeliveryState, Image, Status, Task, TaskError
 from local.aws import ACCOUNT, REGION
 from local.seeds import GENERATED
@@ -137,7 +138,7 @@ def settled(functions: Functions, to: Status = Status.SUCCEEDED, **facts: Any) -
 def record(task: Task, before: str = "submitted") -> Event:
     """The change by which the task came to its outcome."""
     change = copy.deepcopy(CHANGE["Records"][0])
-    image = {name: value for name, value in task.to_item().items() if value is not None}
+    image = {name: value for name, value in to_item(task).items() if value is not None}
     image = {name: TypeSerializer().serialize(value) for name, value in image.items()}
     change["dynamodb"] |= {"NewImage": image, "OldImage": {**image, "status": {"S": before}}}
     return {"Records": [change]}
@@ -198,7 +199,7 @@ def test_a_repeated_record_repeats_the_id_and_changes_nothing(functions: Functio
 def test_a_repeated_record_does_not_undo_a_delivery(functions: Functions, news: Any) -> None:
     task = settled(functions)
     delivered = Delivery(outcome=task.status, state=DeliveryState.DELIVERED, attempts=1)
-    functions.tasks.note(task, announced=task.status, delivery=delivered)
+    functions.tasks.update_outcome(task, announced=task.status, delivery=delivered)
     assert functions.invoke("publish_changes", record(task)) == {"batchItemFailures": []}
     assert functions.stored(task.task_id).delivery == delivered
     assert not due(functions, task)
@@ -206,9 +207,9 @@ def test_a_repeated_record_does_not_undo_a_delivery(functions: Functions, news: 
 
 def test_an_old_record_does_not_disturb_a_late_result(functions: Functions, news: Any) -> None:
     expired = settled(functions, Status.EXPIRED)
-    functions.tasks.advance(expired.task_id, Status.GENERATED)
+    functions.tasks.transition(expired.task_id, Status.GENERATED)
     assert functions.invoke("publish_changes", record(expired)) == {"batchItemFailures": []}
-    late = functions.tasks.advance(expired.task_id, Status.SUCCEEDED)
+    late = functions.tasks.transition(expired.task_id, Status.SUCCEEDED)
     assert late.announced is None
     assert functions.invoke("publish_changes", record(late, "generated")) == {"batchItemFailures": []}
     assert [event["detail"]["id"] for event in news()] == [f"{late.task_id}.expired", f"{late.task_id}.succeeded"]

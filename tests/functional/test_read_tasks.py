@@ -15,7 +15,7 @@ from fluxgate.errors import CredentialsUnavailable
 from fluxgate.outcomes.signing import SigningKeys
 from fluxgate.tasks.model import Image, Status, Task
 from local.seeds import SUBMITTED, SUCCEEDED
-from tests.harness import OWNER, Answer, Event, Functions, event, with_body
+from tests.harness import OWNER, Event, Functions, Response, event, with_body
 
 TASK = event("read_tasks.good_task")
 LIST = event("read_tasks.good_list")
@@ -47,7 +47,7 @@ def owner(functions: Functions) -> str:
     return name
 
 
-def numbers(answer: Answer) -> list[int]:
+def numbers(answer: Response) -> list[int]:
     return [int(task["task_id"][-2:]) for task in answer.body["tasks"]]
 
 
@@ -113,21 +113,21 @@ def test_a_filtered_list_loses_nothing_between_pages(
 def test_another_owner_cannot_use_the_cursor(functions: Functions, owner: str) -> None:
     cursor = functions.http("read_tasks", asked_by(owner, LIST, limit="5")).body["cursor"]
     answer = functions.http("read_tasks", asked_by("someone-else", LIST, cursor=cursor))
-    assert (answer.status, set(answer.faults)) == (422, {"cursor"})
+    assert (answer.status, set(answer.violations)) == (422, {"cursor"})
     assert owner not in cursor
 
 
 @pytest.mark.parametrize("cursor", ["x", "%%%", "AAAA", "W10", "bnVsbA", "WyJhIiwiYiJd", "e30", "\u00e9"])
 def test_a_cursor_that_was_made_up_is_refused(functions: Functions, cursor: str) -> None:
     answer = functions.http("read_tasks", asked_by("local", LIST, cursor=cursor))
-    assert (answer.status, set(answer.faults)) == (422, {"cursor"})
+    assert (answer.status, set(answer.violations)) == (422, {"cursor"})
 
 
 def test_every_bad_query_parameter_is_named(functions: Functions) -> None:
     answer = functions.http("read_tasks", event("read_tasks.bad_query"))
     assert answer.status == 422
-    assert answer.faults.keys() == {"status", "limit"}
-    assert "processing" in answer.faults["status"]
+    assert answer.violations.keys() == {"status", "limit"}
+    assert "processing" in answer.violations["status"]
 
 
 def test_models_are_listed_with_their_sizes(functions: Functions) -> None:
@@ -251,7 +251,7 @@ TOO_MUCH = {
 @pytest.mark.parametrize(("task_ids", "field"), TOO_MUCH.values(), ids=TOO_MUCH)
 def test_a_batch_has_its_limits(functions: Functions, task_ids: Any, field: str) -> None:
     answer = functions.http("read_tasks", batch(*task_ids))
-    assert (answer.status, list(answer.faults)) == (422, [field])
+    assert (answer.status, list(answer.violations)) == (422, [field])
     assert functions.calls == []
 
 

@@ -80,7 +80,7 @@ def test_a_forged_callback_changes_nothing_and_learns_nothing(functions: Functio
     before = functions.stored(SUBMITTED)
     answer = functions.http("receive_callback", FORGED[name])
     assert (answer.status, answer.body["code"]) == (404, "callback_not_found")
-    assert answer.body["detail"] == "There is nothing to call back here."
+    assert answer.body["detail"] == "Unknown callback URL."
     assert functions.stored(SUBMITTED) == before
 
 

@@ -12,22 +12,16 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
+from fluxgate.clock import Clock
 from fluxgate.errors import QueueUnavailable, StorageUnavailable
 from fluxgate.http.trusted import ProviderSession
+from fluxgate.providers import acedata
 from fluxgate.providers.acedata import AceData
 from fluxgate.providers.port import Accepted
-from fluxgate.tasks.model import (
-    Delivery,
-    DeliveryState,
-    Image,
-    Status,
-    Task,
-    TaskError,
-    due_at,
-    timestamp,
-    token_hash,
-)
-from fluxgate.workflows import reconcile_tasks
+from fluxgate.reconciliation import repairs
+from fluxgate.tasks.items import timestamp
+from fluxgate.tasks.model import Delivery, DeliveryState, Image, Status, Task, TaskError, token_hash
+from fluxgate.tasks.schedule import next_due
 from local.providers.acedata import Answer, Behaviour, Refusal
 from tests.harness import Context, Functions, event
 
@@ -50,7 +44,7 @@ class World:
         self._sqs = functions.stack.client("sqs")
         self._dynamodb = functions.stack.client("dynamodb")
         self._table = functions.stack.deployment.resources["TasksTable"]
-        self._provider = AceData(ProviderSession(), self.simulator.url, SecretStr("simulated"))
+        self._provider = AceData(ProviderSession(), self.simulator.url, SecretStr("simulated"), Clock())
         self._asked_before = len(self.simulator.retrievals)
 
     def clear(self) -> None:
@@ -83,12 +77,12 @@ class World:
             self.simulator.behave(behaviour)
         answer = self._provider.submit(draft, f"https://callbacks.example.com/prod/callbacks/acedata/{task_id}/{TOKEN}")
         assert isinstance(answer, Accepted)
-        theirs = next(task for task in self.simulator.tasks if task.id == answer.provider_task_id)
+        theirs = next(task for task in self.simulator.tasks if task.id == answer.handle)
         if theirs.behaviour.latency == 0:
             self.simulator.wait_for(theirs.finished.is_set)
         if not answered:
             return draft
-        self.change(task_id, status="submitted", provider_task_id=answer.provider_task_id)
+        self.change(task_id, status="submitted", provider_task_id=answer.handle)
         return self.stored(task_id)
 
     def change(self, task_id: str, **facts: str | None) -> None:
@@ -153,7 +147,7 @@ class World:
 
 @pytest.fixture
 def world(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    monkeypatch.setattr(reconcile_tasks, "PROVIDER_PAUSE", timedelta(0))
+    monkeypatch.setattr(acedata, "PACE", timedelta(0))
     world = World(functions)
     world.clear()
     yield world
@@ -465,7 +459,7 @@ def test_a_task_that_was_never_accepted_fails_with_the_providers_reason(
     world.run()
     stored = world.stored(task)
     assert stored.status is Status.FAILED
-    assert stored.error == (refusal or reconcile_tasks.NEVER_SUBMITTED)
+    assert stored.error == (refusal or repairs.NEVER_SUBMITTED)
     assert world.messages("submissions") == []
     assert world.functions.metrics()["TaskFailed"] == 1
 
@@ -494,7 +488,7 @@ def test_images_are_archived_again_and_progress_is_not_lost(world: World) -> Non
     task = world.task(Status.GENERATED, images=(IMAGE, IMAGE))
 
     def archive_one() -> None:
-        world.functions.tasks.record(task.task_id, while_in=Status.GENERATED, images=(done, IMAGE))
+        world.functions.tasks.update(task.task_id, while_in=Status.GENERATED, images=(done, IMAGE))
 
     world.meanwhile(archive_one, before="UpdateItem")  # and the index does not show it
     world.run()
@@ -663,7 +657,7 @@ def test_an_unknown_error_stops_no_other_either(world: World, monkeypatch: pytes
         repaired.append(task.task_id)
 
     repaired: list[str] = []
-    monkeypatch.setattr(reconcile_tasks, "enqueue", explode)
+    monkeypatch.setattr(repairs, "enqueue", explode)
     with pytest.raises(ZeroDivisionError):
         world.run()
     assert sorted(repaired) == sorted(task.task_id for task in tasks[1:])
@@ -716,7 +710,7 @@ def test_it_stops_between_two_questions_and_keeps_what_it_has_learnt(
 def test_what_the_index_promises_is_what_the_reconciler_writes(world: World) -> None:
     """A task without anything left to do is not in the index after one look at it."""
     task = world.task(Status.SUCCEEDED, announced=Status.SUCCEEDED)
-    assert due_at(task, datetime.now(UTC)) is None
+    assert next_due(task, Clock()) is None
     world.run()
     assert world.due_in(task) is None
 

@@ -9,9 +9,10 @@ from uuid import uuid4
 
 import pytest
 
-from fluxgate.tasks.model import DELIVERED_WITHIN, OUTCOMES, Delivery, DeliveryState, Status, Task, TaskError
+from fluxgate.tasks.model import OUTCOMES, Delivery, DeliveryState, Status, Task, TaskError
+from fluxgate.tasks.schedule import DELIVERED_WITHIN
 from local.providers.acedata.listener import Listener, Reply, Request
-from tests.harness import OWNER, Answer, Event, Functions, event
+from tests.harness import OWNER, Event, Functions, Response, event
 
 RESEND = event("resend_webhook.good_task")
 PENDING = Delivery(outcome=Status.SUCCEEDED, state=DeliveryState.PENDING, attempts=0)
@@ -56,7 +57,7 @@ def about(task_id: str, owner: str = OWNER) -> Event:
     return changed
 
 
-def resent(functions: Functions, task: Task, **options: Any) -> Answer:
+def resent(functions: Functions, task: Task, **options: Any) -> Response:
     return functions.http("resend_webhook", about(task.task_id, **options))
 
 
@@ -183,7 +184,7 @@ def before_the_write(functions: Functions, change: Callable[[], object]) -> None
 
 def test_an_attempt_that_is_noted_meanwhile_is_no_obstacle(functions: Functions, jobs: Any) -> None:
     task = stored(functions, delivery=Delivery(outcome=Status.SUCCEEDED, state=DeliveryState.PENDING, attempts=8))
-    before_the_write(functions, lambda: functions.tasks.note(task, delivery=GIVEN_UP))
+    before_the_write(functions, lambda: functions.tasks.update_outcome(task, delivery=GIVEN_UP))
     assert resent(functions, task).status == 202
     assert functions.stored(task.task_id).delivery == PENDING
     assert len(jobs()) == 1
@@ -191,7 +192,7 @@ def test_an_attempt_that_is_noted_meanwhile_is_no_obstacle(functions: Functions,
 
 def test_a_late_result_meanwhile_leaves_nothing_to_deliver_yet(functions: Functions, jobs: Any) -> None:
     task = stored(functions, Status.EXPIRED)
-    before_the_write(functions, lambda: functions.tasks.advance(task.task_id, Status.GENERATED, images=()))
+    before_the_write(functions, lambda: functions.tasks.transition(task.task_id, Status.GENERATED, images=()))
     answer = resent(functions, task)
     assert (answer.status, answer.body["code"]) == (409, "nothing_to_deliver")
     assert (functions.stored(task.task_id).delivery, jobs()) == (None, [])

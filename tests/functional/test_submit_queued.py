@@ -92,7 +92,7 @@ def test_every_attempt_has_a_token_of_its_own_and_the_old_ones_stay_good(functio
     assert len(task.callback_tokens) == 2
     assert queued.callback_tokens < task.callback_tokens
     token = functions.simulator.submissions[-1].body["callback_url"].rpartition("/")[2]
-    functions.tasks.settle(task.task_id, Status.GENERATED, token)
+    functions.tasks.transition_by_token(task.task_id, Status.GENERATED, token=token)
     assert functions.tasks.get(task.task_id).status is Status.GENERATED
 
 
@@ -153,10 +153,10 @@ def test_our_own_claim_that_an_sdk_repeats_is_ours(functions: Functions, queued:
 def test_an_old_attempt_cannot_queue_a_newer_one(functions: Functions, queued: Task) -> None:
     old, new = Attempt(), Attempt()
     functions.tasks.claim(queued.task_id, old)
-    functions.tasks.advance(queued.task_id, Status.QUEUED, attempt_id=old.attempt_id)
+    functions.tasks.transition(queued.task_id, Status.QUEUED, attempt_id=old.attempt_id)
     functions.tasks.claim(queued.task_id, new)
     with pytest.raises(Exception, match="submitting -> queued"):
-        functions.tasks.advance(queued.task_id, Status.QUEUED, attempt_id=old.attempt_id)
+        functions.tasks.transition(queued.task_id, Status.QUEUED, attempt_id=old.attempt_id)
 
 
 def test_an_order_becomes_a_task_of_its_owner(functions: Functions) -> None:

@@ -16,7 +16,9 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
+from fluxgate.api.prefer import preferred_wait
 from fluxgate.catalogue import MODELS, RATIOS
+from fluxgate.clock import Clock
 from fluxgate.http.trusted import ProviderSession
 from fluxgate.providers.acedata import AceData
 from fluxgate.providers.port import Accepted
@@ -135,9 +137,9 @@ def test_a_bad_request_names_every_field_and_reaches_neither_table_nor_provider(
         "errors": ANY,
         "request_id": GENERATE["requestContext"]["requestId"],
     }
-    assert answer.faults.keys() == {"prompt", "size", "count", "seed"}
-    assert "992x992" in answer.faults["size"]
-    assert answer.faults["seed"] == "There is no such field. Leave it out."
+    assert answer.violations.keys() == {"prompt", "size", "count", "seed"}
+    assert "992x992" in answer.violations["size"]
+    assert answer.violations["seed"] == "Unknown field. Remove it."
     assert [call for call in functions.calls if call.startswith("dynamodb")] == []
     assert len(functions.simulator.submissions) == posted
 
@@ -272,7 +274,7 @@ def test_a_key_is_its_owners(functions: Functions) -> None:
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "\u00e9"])
 def test_a_key_that_is_none_is_named(functions: Functions, key: str) -> None:
     answer = functions.http("submit_task", keyed({"prompt": "a fox"}, key))
-    assert (answer.status, set(answer.faults)) == (422, {"idempotency-key"})
+    assert (answer.status, set(answer.violations)) == (422, {"idempotency-key"})
 
 
 UNKNOWN = {
@@ -309,7 +311,7 @@ def test_a_callback_before_the_answer_is_kept(functions: Functions) -> None:
     def callback_first(model: Any, **_: Any) -> None:
         if model.name == "UpdateItem":
             *_, task_id, token = functions.simulator.submissions[-1].body["callback_url"].split("/")
-            functions.tasks.settle(task_id, Status.GENERATED, token, images=images)
+            functions.tasks.transition_by_token(task_id, Status.GENERATED, token=token, images=images)
 
     functions.before_call = callback_first
     answer = functions.http("submit_task", GENERATE)
@@ -418,7 +420,7 @@ def test_every_size_of_the_users_models_reaches_the_provider_with_exactly_the_ve
     sizes = RATIOS.values if MODELS[model].sizes is RATIOS else [f"{w}x{h}" for w, h in product(sides, sides)]
     now = datetime.now(UTC)
     with Simulator(behaviour=Behaviour(callbacks=0, latency=math.inf)) as simulator:
-        provider = AceData(ProviderSession(), simulator.url, SecretStr("token"))
+        provider = AceData(ProviderSession(), simulator.url, SecretStr("token"), Clock())
         for size in sizes:
             request = GenerateRequest.model_validate({"prompt": "a fox", "model": model, "size": size})
             task = Task(
@@ -449,16 +451,16 @@ def settle(functions: Functions, status: Status, **facts: Any) -> Callable[..., 
     def happen(model: Any, params: Any, **_: Any) -> None:
         if model.name == "GetItem" and not settled:
             task_id = json.loads(params["body"])["Key"]["task_id"]["S"]
-            settled.append(functions.tasks.advance(task_id, Status.GENERATED))
+            settled.append(functions.tasks.transition(task_id, Status.GENERATED))
             if status is Status.SUCCEEDED:
-                settled.append(functions.tasks.advance(task_id, status, **facts))
+                settled.append(functions.tasks.transition(task_id, status, **facts))
 
     return happen
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fluxgate.submission.waiting.LOOK_EVERY", 0.01)
+    monkeypatch.setattr("fluxgate.submission.waiting.POLL_SECONDS", 0.01)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -522,13 +524,13 @@ PREFERENCES = {
 
 @pytest.mark.parametrize("header", PREFERENCES)
 def test_a_preference_is_read_as_the_standard_says(header: str) -> None:
-    assert Wait.preferred(header).seconds == PREFERENCES[header]
+    assert Wait.begin(preferred_wait(header), Clock()).seconds == PREFERENCES[header]
 
 
 def test_n_is_another_word_for_count(functions: Functions) -> None:
     assert functions.http("submit_task", with_body(GENERATE, {"prompt": "a fox", "n": 3})).body["count"] == 3
     assert functions.simulator.submissions[-1].body["count"] == 3
     wrong = functions.http("submit_task", with_body(GENERATE, {"prompt": "a fox", "n": 9}))
-    assert wrong.faults.keys() == {"n"}
+    assert wrong.violations.keys() == {"n"}
     both = functions.http("submit_task", with_body(GENERATE, {"prompt": "a fox", "n": 2, "count": 3}))
-    assert both.faults.keys() == {"n"}
+    assert both.violations.keys() == {"n"}

@@ -10,18 +10,10 @@ import pytest
 from botocore.config import Config
 
 from fluxgate.aws.dynamodb import Table
+from fluxgate.clock import Clock
 from fluxgate.errors import CallbackRefused, InvalidTransition, StorageUnavailable, TaskNotFound
-from fluxgate.tasks.model import (
-    ANNOUNCED_WITHIN,
-    DUE_AFTER,
-    TRANSITIONS,
-    Attempt,
-    Image,
-    Status,
-    Task,
-    TaskError,
-    token_hash,
-)
+from fluxgate.tasks.model import TRANSITIONS, Attempt, Image, Status, Task, TaskError, token_hash
+from fluxgate.tasks.schedule import ANNOUNCED_WITHIN, DUE_AFTER
 from fluxgate.tasks.store import TaskStore
 from tests.harness import Functions
 
@@ -46,10 +38,10 @@ def task(status: Status = Status.SUBMITTING, **facts: Any) -> Task:
 def test_exactly_the_moves_of_the_table_are_possible(tasks: TaskStore, source: Status, to: Status) -> None:
     stored = tasks.create(task(source))
     if source in TRANSITIONS[to]:
-        assert tasks.advance(stored.task_id, to).status is to
+        assert tasks.transition(stored.task_id, to).status is to
     else:
         with pytest.raises(InvalidTransition) as refused:
-            tasks.advance(stored.task_id, to, images=(Image(source_url="https://cdn/1"),))
+            tasks.transition(stored.task_id, to, images=(Image(source_url="https://cdn/1"),))
         assert refused.value.task == stored
         assert tasks.get(stored.task_id, "o") == stored
 
@@ -59,7 +51,7 @@ def test_a_task_that_has_come_to_a_state_is_due_in_its_time(
     functions: Functions, tasks: TaskStore, status: Status
 ) -> None:
     source = min(TRANSITIONS[status])
-    moved = tasks.advance(tasks.create(task(source)).task_id, status)
+    moved = tasks.transition(tasks.create(task(source)).task_id, status)
     table = functions.stack.deployment.resources["TasksTable"]
     due = functions.stack.client("dynamodb").scan(TableName=table, IndexName="due")["Items"]
     found = [item["due_at"]["S"] for item in due if item["task_id"]["S"] == moved.task_id]
@@ -84,50 +76,50 @@ def test_a_token_of_any_attempt_is_good_and_any_other_is_not(tasks: TaskStore) -
     tokens = frozenset(token_hash(attempt.token) for attempt in (old, new))
     for attempt in (old, new):
         stored = tasks.create(task(callback_tokens=tokens))
-        tasks.settle(stored.task_id, Status.GENERATED, attempt.token)
+        tasks.transition_by_token(stored.task_id, Status.GENERATED, token=attempt.token)
         assert tasks.get(stored.task_id).status is Status.GENERATED
     for wrong in ("", "x", old.attempt_id, *tokens, old.token + " "):
         with pytest.raises(CallbackRefused):
-            tasks.settle(tasks.create(task(callback_tokens=tokens)).task_id, Status.GENERATED, wrong)
+            tasks.transition_by_token(tasks.create(task(callback_tokens=tokens)).task_id, Status.GENERATED, token=wrong)
 
 
 def test_a_callback_learns_when_the_task_came_to_its_former_state(tasks: TaskStore) -> None:
     stored = tasks.create(task(Status.SUBMITTED, callback_tokens=frozenset({token_hash("right")})))
-    assert tasks.settle(stored.task_id, Status.GENERATED, "right") == NOW
+    assert tasks.transition_by_token(stored.task_id, Status.GENERATED, token="right") == NOW
     assert tasks.get(stored.task_id).updated_at > NOW
 
 
 def test_what_an_attempt_knows_after_the_providers_answer_is_what_is_stored(tasks: TaskStore) -> None:
     stored = tasks.create(task(metadata={"a": "b"}, attempt_id="one"))
-    assert tasks.accept(stored, "p-1") == tasks.get(stored.task_id)
+    assert tasks.mark_submitted(stored, "p-1") == tasks.get(stored.task_id)
     with pytest.raises(InvalidTransition):
-        tasks.accept(stored, "p-2")
+        tasks.mark_submitted(stored, "p-2")
     assert tasks.get(stored.task_id).provider_task_id == "p-1"
 
 
 def test_a_wrong_token_is_refused_also_where_the_move_would_be(tasks: TaskStore) -> None:
     stored = tasks.create(task(Status.SUCCEEDED, callback_tokens=frozenset({token_hash("right")})))
     with pytest.raises(CallbackRefused):
-        tasks.settle(stored.task_id, Status.GENERATED, "wrong")
+        tasks.transition_by_token(stored.task_id, Status.GENERATED, token="wrong")
     with pytest.raises(InvalidTransition):
-        tasks.settle(stored.task_id, Status.GENERATED, "right")
+        tasks.transition_by_token(stored.task_id, Status.GENERATED, token="right")
 
 
 def test_an_unknown_task_is_not_created_by_a_move(tasks: TaskStore) -> None:
     unknown = str(uuid4())
     with pytest.raises(TaskNotFound):
-        tasks.advance(unknown, Status.SUBMITTED)
+        tasks.transition(unknown, Status.SUBMITTED)
     with pytest.raises(CallbackRefused):
-        tasks.settle(unknown, Status.GENERATED, "x")
+        tasks.transition_by_token(unknown, Status.GENERATED, token="x")
     with pytest.raises(TaskNotFound):
-        tasks.record(unknown, while_in=Status.GENERATED, archive_attempts=1)
+        tasks.update(unknown, while_in=Status.GENERATED, archive_attempts=1)
     with pytest.raises(TaskNotFound):
         tasks.get(unknown, "o")
 
 
 def test_facts_are_set_and_a_none_removes_one(tasks: TaskStore) -> None:
     stored = tasks.create(task(error=TaskError(code="c", message="m")))
-    moved = tasks.advance(stored.task_id, Status.SUBMITTED, provider_task_id="p", error=None)
+    moved = tasks.transition(stored.task_id, Status.SUBMITTED, provider_task_id="p", error=None)
     assert (moved.provider_task_id, moved.error) == ("p", None)
     assert tasks.get(stored.task_id, "o") == moved
 
@@ -138,4 +130,4 @@ def test_a_table_that_cannot_be_reached_is_a_defined_error() -> None:
         aws_secret_access_key="x", config=Config(retries={"total_max_attempts": 1}),
     )  # fmt: skip
     with pytest.raises(StorageUnavailable):
-        TaskStore(Table(nowhere, "tasks")).get("t", "o")
+        TaskStore(Table(nowhere, "tasks"), Clock()).get("t", "o")

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from fluxgate.clock import Clock
 from fluxgate.errors import MalformedBody, NotSent, ProviderUnavailable, ResponseLost
 from fluxgate.providers.acedata import LIST_PAGES, MAX_IMAGES, MAX_TEXT, AceData, parse_callback
 from fluxgate.providers.port import (
@@ -17,15 +18,17 @@ from fluxgate.providers.port import (
     Failed,
     Generated,
     NotAccepted,
-    Outcome,
+    NotFound,
+    ProviderResult,
     Refused,
     Running,
-    Submission,
+    SubmitResult,
     Unknown,
 )
 from fluxgate.tasks.model import Image, Status, Task, TaskError, token_hash
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
+CLOCK = Clock(sleep=lambda _: None)
 
 
 class Session:
@@ -52,8 +55,8 @@ def task(**changes: Any) -> Task:
     return Task(**facts | changes)
 
 
-def submit(session: Session, **changes: Any) -> Submission:
-    provider = AceData(session, "https://provider.test/", SecretStr("the-token"))  # type: ignore[arg-type]
+def submit(session: Session, **changes: Any) -> SubmitResult:
+    provider = AceData(session, "https://provider.test/", SecretStr("the-token"), CLOCK)  # type: ignore[arg-type]
     return provider.submit(task(**changes), "https://callbacks.test/1")
 
 
@@ -148,7 +151,7 @@ def test_only_what_was_not_sent_is_not_accepted() -> None:
 
 
 def callback(body: object) -> object:
-    return parse_callback(json.dumps(body).encode())
+    return parse_callback(json.dumps(body).encode(), {})
 
 
 DATA = [
@@ -166,7 +169,7 @@ def test_images_are_a_result() -> None:
 
 def test_success_without_images_is_not_finished() -> None:
     for data in ([], None, [{"prompt": "a fox"}], [{"image_url": None}], "soon"):
-        assert callback({"success": True, "task_id": "p1", "data": data}) == Running()
+        assert callback({"success": True, "task_id": "p1", "data": data}) == Running("p1")
     assert callback({}) == Running()
 
 
@@ -193,9 +196,9 @@ def test_oddities_of_one_image_do_not_lose_the_others() -> None:
 
 def test_what_no_table_can_store_is_not_kept() -> None:
     half = b"\\ud83d"  # of a surrogate pair
-    failed = parse_callback(b'{"success": false, "error": {"code": "c", "message": "a %b"}}' % half)
+    failed = parse_callback(b'{"success": false, "error": {"code": "c", "message": "a %b"}}' % half, {})
     assert failed == Failed(TaskError(code="c", message="a ?"), None)
-    urls = parse_callback(b'{"data": [{"image_url": "https://cdn/%b"}]}' % half)
+    urls = parse_callback(b'{"data": [{"image_url": "https://cdn/%b"}]}' % half, {})
     assert urls == Generated((Image(source_url="https://cdn/?"),), None)
     for seed, kept in {-(2**63): True, 2**64 - 1: True, 2**64: False, 10**40: False}.items():
         found = callback({"data": [{"image_url": "https://cdn/1", "seed": seed}]})
@@ -215,7 +218,7 @@ def test_what_is_kept_of_an_answer_is_bounded() -> None:
 @pytest.mark.parametrize("body", [b"", b"x", b"[]", b'"x"', b"null", b"\xff\xfe", b"[" * 100_000, b'{"success": tru'])
 def test_a_body_that_is_no_json_object_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedBody):
-        parse_callback(body)
+        parse_callback(body, {})
 
 
 json_values = st.recursive(
@@ -246,11 +249,16 @@ class Answers:
 
 
 def provider(session: object) -> AceData:
-    return AceData(session, "https://provider.test", SecretStr("the-token"))  # type: ignore[arg-type]
+    return AceData(session, "https://provider.test", SecretStr("the-token"), CLOCK)  # type: ignore[arg-type]
 
 
-def fetch(answers: Answers, *ids: str) -> dict[str, Outcome]:
-    return {task_id: outcome for step in provider(answers).fetch(ids) for task_id, outcome in step.items()}
+def submitted(*ids: str) -> list[Task]:
+    return [task(task_id=task_id, provider_task_id=task_id) for task_id in ids]
+
+
+def retrieve(answers: Answers, *ids: str) -> dict[str, ProviderResult]:
+    steps = provider(answers).poll(submitted(*ids))
+    return {task_id: result for step in steps for task_id, result in step.items()}
 
 
 def ids(number: int) -> list[str]:
@@ -266,31 +274,31 @@ def test_each_question_is_about_fifty_at_most() -> None:
         return 200, {"items": [{"id": task_id, "response": {"data": DATA}} for task_id in question["ids"]]}
 
     answers = Answers(answer)
-    assert fetch(answers, *ids(120)) == {task_id: Generated(IMAGES, task_id) for task_id in ids(120)}
+    assert retrieve(answers, *ids(120)) == {task_id: Generated(IMAGES, task_id) for task_id in ids(120)}
     assert [len(question["ids"]) for question in answers.questions] == [50, 50, 20]
     assert {question["action"] for question in answers.questions} == {"retrieve_batch"}
-    assert fetch(answers) == {}
+    assert retrieve(answers) == {}
     assert len(answers.questions) == 3
 
 
 def test_a_question_is_asked_only_when_its_answer_is_wanted() -> None:
     answers = Answers(show())
-    steps = provider(answers).fetch(ids(120))
+    steps = provider(answers).poll(submitted(*ids(120)))
     assert len(answers.questions) == 0
     next(steps)
     assert len(answers.questions) == 1
 
 
 NO_REASON = "The provider gave no reason."
-TASKS: list[tuple[dict[str, Any], Outcome]] = [
+TASKS: list[tuple[dict[str, Any], ProviderResult]] = [
     ({"finished_at": 1, "response": {"success": True, "data": DATA}}, Generated(IMAGES, "p0")),
     ({"response": {"data": DATA}}, Generated(IMAGES, "p0")),
     ({"response": {"success": False, "data": DATA, "error": {"code": "partial"}}}, Generated(IMAGES, "p0")),
-    ({}, Running()),
-    ({"response": None, "finished_at": None}, Running()),
-    ({"response": {"success": True, "task_id": "p0"}}, Running()),
-    ({"started_at": 1, "response": {"success": False, "error": None}}, Running()),
-    ({"response": {"success": False, "error": "no code"}}, Running()),
+    ({}, Running("p0")),
+    ({"response": None, "finished_at": None}, Running("p0")),
+    ({"response": {"success": True, "task_id": "p0"}}, Running("p0")),
+    ({"started_at": 1, "response": {"success": False, "error": None}}, Running("p0")),
+    ({"response": {"success": False, "error": "no code"}}, Running("p0")),
     ({"response": {"success": False, "error": {"code": "c"}}}, Failed(TaskError(code="c", message=NO_REASON), "p0")),
     ({"finished_at": 1}, Failed(TaskError(code="provider_error", message=NO_REASON), "p0")),
     ({"finished_at": 1, "response": {"error": "m"}}, Failed(TaskError(code="provider_error", message="m"), "p0")),
@@ -298,13 +306,13 @@ TASKS: list[tuple[dict[str, Any], Outcome]] = [
 
 
 @pytest.mark.parametrize(("item", "outcome"), TASKS)
-def test_a_task_has_no_status_but_says_what_became_of_it(item: dict[str, Any], outcome: Outcome) -> None:
-    assert fetch(Answers(show({"id": "p0", **item})), "p0") == {"p0": outcome}
+def test_a_task_has_no_status_but_says_what_became_of_it(item: dict[str, Any], outcome: ProviderResult) -> None:
+    assert retrieve(Answers(show({"id": "p0", **item})), "p0") == {"p0": outcome}
 
 
 def test_what_the_provider_does_not_know_is_not_finished() -> None:
     odd: list[Any] = [None, "p0", [], {}, {"id": None}, {"id": ["p0"]}, {"id": "other", "response": {"data": DATA}}]
-    assert fetch(Answers(show(*odd)), "p0") == {"p0": Running()}
+    assert retrieve(Answers(show(*odd)), "p0") == {"p0": Running("p0")}
 
 
 NO_ANSWERS: list[tuple[int, object]] = [
@@ -338,13 +346,14 @@ REFUSALS_OF_ONE: list[tuple[int, object]] = [
 def test_a_provider_that_does_not_answer_has_not_said_anything(status: int, body: object) -> None:
     answers = Answers(lambda _: (status, body))
     with pytest.raises(ProviderUnavailable):
-        fetch(answers, "p0", "p1")
+        retrieve(answers, "p0", "p1")
     assert len(answers.questions) == 1
 
 
 @pytest.mark.parametrize("error", [NotSent("ConnectTimeout"), ResponseLost("ReadTimeout")])
 def test_a_question_may_get_lost(error: Exception) -> None:
-    for steps in (provider(Session(error=error)).fetch(["p"]), provider(Session(error=error)).find([task()])):
+    for polled in (submitted("p"), [task()]):
+        steps = provider(Session(error=error)).poll(polled)
         with pytest.raises(ProviderUnavailable, match=str(error)):
             next(steps)
 
@@ -357,8 +366,8 @@ def test_one_bad_id_does_not_keep_the_others_from_being_asked(status: int, body:
         return 200, {"items": [{"id": task_id, "response": {"data": DATA}} for task_id in question["ids"]]}
 
     answers = Answers(answer)
-    found = fetch(answers, *ids(50))
-    assert found == {task_id: Running() if task_id == "p7" else Generated(IMAGES, task_id) for task_id in ids(50)}
+    found = retrieve(answers, *ids(50))
+    assert found == {task_id: Running("p7") if task_id == "p7" else Generated(IMAGES, task_id) for task_id in ids(50)}
     assert len(answers.questions) <= 13
 
 
@@ -374,8 +383,24 @@ def listed(task_id: str = "t", token: str = TOKEN, provider_task_id: object = "p
     return {"id": provider_task_id, "request": {"callback_url": url}}
 
 
+class OnlyLists:
+    """Answers retrievals of what was found with nothing, everything else as `answers`."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+
+    def post(self, url: str, body: dict[str, Any], headers: Any) -> tuple[int, bytes]:
+        return (200, b'{"items": []}') if "ids" in body else self._answers.post(url, body, headers)
+
+
 def find(answers: Answers, *tasks: Task) -> dict[str, str | None]:
-    return {task_id: found for step in provider(answers).find(tasks) for task_id, found in step.items()}
+    """The handles that polling finds; None where it finds none."""
+    found: dict[str, str | None] = {}
+    for step in provider(OnlyLists(answers)).poll(tasks):
+        for task_id, result in step.items():
+            assert isinstance(result, Running | NotFound)
+            found[task_id] = result.handle if isinstance(result, Running) else None
+    return found
 
 
 def test_a_lost_submission_is_found_by_its_callback_url() -> None:
@@ -479,7 +504,7 @@ items = st.lists(
 def test_no_json_breaks_the_questions(status: int, body: Any) -> None:
     answers = Answers(lambda _: (status, body))
     try:
-        outcomes = fetch(answers, "p", "q")
+        outcomes = retrieve(answers, "p", "q")
         found = find(answers, lost())
     except ProviderUnavailable:
         return

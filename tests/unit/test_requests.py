@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fluxgate.catalogue import MODELS, RATIOS
-from fluxgate.settings import url_settings
 from fluxgate.tasks.model import Image, Status, Task
-from fluxgate.wire.requests import EditRequest, GenerateRequest
+from fluxgate.wire.requests import EditRequest, GenerateRequest, allow_local_urls
 from fluxgate.wire.task import ImageView, PublicStatus, TaskView
 
 EDIT = {"prompt": "a fox", "image_url": "https://pictures.fluxgate.dev/fox.png"}
@@ -167,11 +166,15 @@ def test_public_urls_are_accepted(url: str) -> None:
     assert GenerateRequest.model_validate({"prompt": "a fox", "callback_url": url}).callback_url == url
 
 
-def test_on_a_laptop_plain_http_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALLOW_LOCAL_URLS", "true")
-    url_settings.cache_clear()
-    assert refusals({"prompt": "a fox", "callback_url": "http://127.0.0.1:9000/hook"}) == {}
-    assert refusals({"prompt": "a fox", "callback_url": "ftp://127.0.0.1/hook"}).keys() == {"callback_url"}
+def test_plain_http_and_private_hosts_are_valid_only_where_local_urls_are_allowed() -> None:
+    request = {"prompt": "a fox", "callback_url": "http://127.0.0.1:9000/hook"}
+    assert refusals(request).keys() == {"callback_url"}
+    token = allow_local_urls.set(True)
+    try:
+        assert refusals(request) == {}
+        assert refusals({"prompt": "a fox", "callback_url": "ftp://127.0.0.1/hook"}).keys() == {"callback_url"}
+    finally:
+        allow_local_urls.reset(token)
 
 
 @given(st.text(max_size=40))

@@ -1,9 +1,18 @@
 """The environment: required, typed, and never quoted in an error."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from fluxgate.errors import SettingsInvalid
 from fluxgate.settings import ArchiveSettings, OwnerSettings, ProviderSettings, TableSettings, UrlSettings, read
+
+
+@pytest.fixture(autouse=True)
+def _uncached() -> Iterator[None]:
+    read.cache_clear()
+    yield
+    read.cache_clear()
 
 
 def test_a_missing_or_empty_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,7 +36,8 @@ def test_owner_aliases_are_names_by_key_id(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("OWNER_ALIASES", "a1=web,b2=web,c3=cli")
     monkeypatch.delenv("LOCAL_OWNER", raising=False)
     assert read(OwnerSettings).owner_aliases == {"a1": "web", "b2": "web", "c3": "cli"}
-    monkeypatch.setenv("OWNER_ALIASES", "")  # as the template's default
+    monkeypatch.setenv("OWNER_ALIASES", "")  # the default in the template
+    read.cache_clear()
     assert read(OwnerSettings) == OwnerSettings()
 
 
@@ -35,6 +45,7 @@ def test_local_urls_are_refused_unless_the_setting_says_so(monkeypatch: pytest.M
     monkeypatch.delenv("ALLOW_LOCAL_URLS", raising=False)
     assert not read(UrlSettings).allow_local_urls
     monkeypatch.setenv("ALLOW_LOCAL_URLS", "")  # as `sam local` passes it
+    read.cache_clear()
     assert not read(UrlSettings).allow_local_urls
 
 
@@ -42,4 +53,4 @@ def test_settings_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TASKS_TABLE", "tasks")
     settings = read(TableSettings)
     with pytest.raises(AttributeError):
-        settings.tasks_table = "other"  # type: ignore[misc]
+        settings.tasks_table = "other"

@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fluxgate.clock import Clock
+from fluxgate.tasks.items import from_item, timestamp, to_item
 from fluxgate.tasks.model import (
-    ANNOUNCED_WITHIN,
-    ASKED_AGAIN_AFTER,
-    DELIVERED_WITHIN,
-    DUE_AFTER,
     OUTCOMES,
     TRANSITIONS,
     Attempt,
@@ -22,10 +20,14 @@ from fluxgate.tasks.model import (
     Status,
     Task,
     TaskError,
-    due_at,
-    timestamp,
     token_hash,
 )
+from fluxgate.tasks.schedule import ANNOUNCED_WITHIN, DELIVERED_WITHIN, DUE_AFTER, POLL_EXPIRED_AFTER, next_due
+
+
+def at(moment: datetime) -> Clock:
+    return Clock(now=lambda: moment)
+
 
 CREATED_IN = {Status.QUEUED, Status.SUBMITTING}
 
@@ -74,8 +76,8 @@ tasks = st.fixed_dictionaries(
 
 @given(tasks)
 def test_a_task_survives_being_stored(task: Task) -> None:
-    item = {name: value for name, value in task.to_item().items() if value is not None}
-    assert Task.from_item(item) == task
+    item = {name: value for name, value in to_item(task).items() if value is not None}
+    assert from_item(item) == task
 
 
 @given(moments, moments)
@@ -113,7 +115,7 @@ def delivery(state: DeliveryState, outcome: Status = Status.SUCCEEDED, next_at: 
 
 @pytest.mark.parametrize("status", DUE_AFTER)
 def test_an_open_task_is_due_again(status: Status) -> None:
-    assert due_at(settled(status), NOW) == NOW + DUE_AFTER[status]
+    assert next_due(settled(status), at(NOW)) == NOW + DUE_AFTER[status]
 
 
 @pytest.mark.parametrize("status", sorted(OUTCOMES))
@@ -121,37 +123,37 @@ def test_an_outcome_is_due_until_it_is_announced_itself(status: Status) -> None:
     (earlier,) = sorted(OUTCOMES - {status})[:1]
     for announced in (None, earlier):
         task = settled(status, announced=announced, delivery=delivery(DeliveryState.DELIVERED, status))
-        assert due_at(task, NOW) == NOW + ANNOUNCED_WITHIN
+        assert next_due(task, at(NOW)) == NOW + ANNOUNCED_WITHIN
 
 
 @pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.FAILED])
 def test_nothing_is_left_to_do_where_nobody_wants_to_be_told(status: Status) -> None:
-    assert due_at(settled(status, callback_url=None), NOW) is None
+    assert next_due(settled(status, callback_url=None), at(NOW)) is None
 
 
 @pytest.mark.parametrize("state", [DeliveryState.DELIVERED, DeliveryState.GIVEN_UP])
 def test_nothing_is_left_to_do_after_the_webhook(state: DeliveryState) -> None:
-    assert due_at(settled(delivery=delivery(state)), NOW) is None
+    assert next_due(settled(delivery=delivery(state)), at(NOW)) is None
 
 
 def test_a_webhook_is_due_at_its_own_time_and_an_overdue_one_soon() -> None:
-    assert due_at(settled(), NOW) == NOW + DELIVERED_WITHIN
+    assert next_due(settled(), at(NOW)) == NOW + DELIVERED_WITHIN
     for planned, due in ((LATER, LATER), (NOW, NOW + DELIVERED_WITHIN), (None, NOW + DELIVERED_WITHIN)):
-        assert due_at(settled(delivery=delivery(DeliveryState.PENDING, next_at=planned)), NOW) == due
+        assert next_due(settled(delivery=delivery(DeliveryState.PENDING, next_at=planned)), at(NOW)) == due
 
 
 def test_the_webhook_of_an_earlier_outcome_says_nothing_of_this_one() -> None:
     told = delivery(DeliveryState.DELIVERED, Status.EXPIRED)
-    assert due_at(settled(delivery=told), NOW) == NOW + DELIVERED_WITHIN
+    assert next_due(settled(delivery=told), at(NOW)) == NOW + DELIVERED_WITHIN
 
 
 def test_an_expired_task_is_asked_about_ever_more_rarely_until_it_is_gone() -> None:
     task = settled(Status.EXPIRED, callback_url=None)
     moments = [NOW]
-    while moment := due_at(task, moments[-1]):
+    while moment := next_due(task, at(moments[-1])):
         moments.append(moment)
     waits = [later - earlier for earlier, later in pairwise(moments)]
-    assert waits[0] == ASKED_AGAIN_AFTER
+    assert waits[0] == POLL_EXPIRED_AFTER
     assert waits == sorted(waits)
     assert waits[-1] > timedelta(hours=4)
     assert len(waits) < 12
@@ -160,15 +162,15 @@ def test_an_expired_task_is_asked_about_ever_more_rarely_until_it_is_gone() -> N
 
 def test_an_expired_task_is_due_for_whatever_comes_first() -> None:
     soon = NOW + timedelta(seconds=5)
-    for planned, due in ((soon, soon), (LATER, NOW + ASKED_AGAIN_AFTER)):
+    for planned, due in ((soon, soon), (LATER, NOW + POLL_EXPIRED_AFTER)):
         told = delivery(DeliveryState.PENDING, Status.EXPIRED, planned)
-        assert due_at(settled(Status.EXPIRED, delivery=told), NOW) == due
+        assert next_due(settled(Status.EXPIRED, delivery=told), at(NOW)) == due
     given_up = settled(Status.EXPIRED, delivery=delivery(DeliveryState.GIVEN_UP, Status.EXPIRED))
-    assert due_at(given_up, NOW) == NOW + ASKED_AGAIN_AFTER
+    assert next_due(given_up, at(NOW)) == NOW + POLL_EXPIRED_AFTER
 
 
 @pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.EXPIRED])
 def test_no_moment_is_beyond_the_tasks_end(status: Status) -> None:
     beyond = delivery(DeliveryState.PENDING, status, NOW + timedelta(days=2))
     task = settled(status, delivery=beyond)
-    assert due_at(task, task.expires_at - timedelta(minutes=1)) is None
+    assert next_due(task, at(task.expires_at - timedelta(minutes=1))) is None

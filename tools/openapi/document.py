@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 from pydantic.json_schema import models_json_schema
 
-from fluxgate.api import problems
+from fluxgate.errors import public_errors
 from fluxgate.wire.task import SettledTaskView
 from local.build import IMPORTABLE
 from local.openapi import Api, rest_api
@@ -211,7 +211,7 @@ def _gateway(template: Template) -> Api:
 
 def _statuses(gateway: Api) -> dict[str, HTTPStatus]:
     """By `code`: of the functions' own refusals, and of the gateway's."""
-    found = {code: status for status, code, _ in problems.TABLE.values()}
+    found = {error.code: error.status for error in public_errors()}
     for response in gateway.responses.values():
         problem = json.loads(response.body)
         found[problem["code"]] = HTTPStatus(problem["status"])

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from fluxgate.aws.batch import RESERVE_MILLISECONDS
 from fluxgate.providers import acedata
 from fluxgate.tasks.store import DUE_SHARDS
-from fluxgate.workflows.reconcile_tasks import PER_SHARD, PROVIDER_PAUSE
+from fluxgate.workflows.reconcile_tasks import PER_SHARD
 from tests.bench.capacity import TABLE, WRITE_UNIT
 from tests.bench.cost.bill import HERE, MONTH_MINUTES, CostModel, MeasuredOperation, scaled, total
 from tests.bench.cost.rates import PARTITION, quotas, units
@@ -131,7 +131,7 @@ def _figures(model: CostModel) -> dict[str, str]:
         "submitting": f"{model.concurrency('submission', 1000):,.0f}",
         "archiving": f"{model.concurrency('archive', 1000):,.0f}",
         "pass_size": f"{DUE_SHARDS * PER_SHARD:,}",
-        "polled": f"{polling // PROVIDER_PAUSE.total_seconds() * acedata.FETCH_LIMIT:,.0f}",
+        "polled": f"{polling // acedata.PACE.total_seconds() * acedata.RETRIEVE_LIMIT:,.0f}",
         "reads": f"{model.assumptions['task']['reads']}",
         "bandwidth": f"{1000 * model.assumptions['task']['image_bytes'] / 1e9:g}",
     }

@@ -1,7 +1,3 @@
-"""fluxgate: image generation with Flux models, in your own AWS account."""
+"""fluxgate: a self-hosted gateway for Flux image generation."""
 
-import gc
-
-# While a function starts, all that is made is there to stay: Python's default, which looks through it for garbage some
-# hundred times, takes a tenth of a cold start. `wiring.prepare` ends this.
-gc.set_threshold(500_000)
+__version__ = "1.0.0"

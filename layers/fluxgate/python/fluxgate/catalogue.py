@@ -1,4 +1,4 @@
-"""Models, sizes and defaults: data, and the two rules for sizes."""
+"""Models with their sizes and defaults."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Literal, Protocol
 
 Action = Literal["generate", "edit"]
 
-MAX_COUNT = 4  # the vendor documents no limit; its own page offers 1 to 4
+MAX_COUNT = 4  # AceDataCloud documents no limit; its own page offers 1 to 4
 
-USUAL_RATIOS = ("1:1", "4:3", "3:4", "3:2", "2:3", "16:9", "9:16")
+COMMON_RATIOS = ("1:1", "4:3", "3:4", "3:2", "2:3", "16:9", "9:16")
 
-_TWO_NUMBERS = r"\s*(\d{1,6})\s*([x:*/\u00d7])\s*(\d{1,6})\s*"
+_SIZE_OR_RATIO = r"\s*(\d{1,6})\s*([x:*/\u00d7])\s*(\d{1,6})\s*"
 
 
-def _two_numbers(text: str) -> tuple[int, int, bool] | None:
-    """Two positive numbers and whether they are written as a ratio; None where the text holds no such thing."""
-    match = re.fullmatch(_TWO_NUMBERS, text, re.IGNORECASE)
+def _parse_size(text: str) -> tuple[int, int, bool] | None:
+    """Two positive numbers and whether they form a ratio. None if the text is neither a size nor a ratio."""
+    match = re.fullmatch(_SIZE_OR_RATIO, text, re.IGNORECASE)
     if not match or not int(match[1]) or not int(match[3]):
         return None
     return int(match[1]), int(match[3]), match[2] in ":/"
 
 
 class SizeRule(Protocol):
-    """What a model takes as `size`."""
+    """The values that a model accepts as `size`."""
 
     @property
     def default(self) -> str: ...
@@ -33,16 +33,16 @@ class SizeRule(Protocol):
     def description(self) -> str: ...
     @property
     def choices(self) -> tuple[str, ...]:
-        """What to offer: all there are, or the usual ones."""
+        """All accepted values, or common ones if there are too many to list."""
 
     def accepts(self, size: str) -> bool: ...
     def nearest(self, text: str) -> str:
-        """The valid size that comes closest to what was meant; the default where that cannot be told."""
+        """The accepted size closest to `text`; the default if `text` is neither a size nor a ratio."""
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """`WxH`, both sides between `minimum` and `maximum` and multiples of `step`."""
+    """`WxH`: both sides between `minimum` and `maximum`, in multiples of `step`."""
 
     minimum: int
     maximum: int
@@ -55,8 +55,8 @@ class Pixels:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """About a megapixel, in the usual shapes."""
-        return tuple(self.nearest(ratio) for ratio in USUAL_RATIOS)
+        """About one megapixel in common aspect ratios."""
+        return tuple(self.nearest(ratio) for ratio in COMMON_RATIOS)
 
     def accepts(self, size: str) -> bool:
         match = re.fullmatch(r"([1-9][0-9]{1,3})x([1-9][0-9]{1,3})", size)
@@ -64,7 +64,7 @@ class Pixels:
         return bool(sides) and all(self.minimum <= side <= self.maximum and side % self.step == 0 for side in sides)
 
     def nearest(self, text: str) -> str:
-        numbers = _two_numbers(text)
+        numbers = _parse_size(text)
         if not numbers:
             return self.default
         width, height, is_ratio = numbers
@@ -94,7 +94,7 @@ class Ratios:
         return size in self.values
 
     def nearest(self, text: str) -> str:
-        numbers = _two_numbers(text)
+        numbers = _parse_size(text)
         if not numbers:
             return self.default
         wanted = math.log(numbers[0] / numbers[1])
@@ -117,7 +117,7 @@ FLUX_1_PIXELS = Pixels(minimum=256, maximum=1440)
 FLUX_2_PIXELS = Pixels(minimum=64, maximum=2048)
 RATIOS = Ratios(("1:1", "16:9", "9:16", "4:3", "3:2", "2:3", "4:5", "5:4", "3:4", "21:9", "9:21"))
 
-# The first six and their descriptions are the user's specification; the others are those that the vendor lists besides.
+# The first six names and descriptions come from the tool's specification, the others from AceDataCloud's model list.
 MODELS: dict[str, Model] = {
     model.name: model
     for model in (
@@ -134,6 +134,6 @@ MODELS: dict[str, Model] = {
     )
 }
 
-# The vendor's guide names only the kontext models for edits, its tool lets any model edit: so every model may, and a
-# refusal of the provider reaches the client.
+# AceDataCloud's guide allows edits with the kontext models only; its own tool allows any model. fluxgate allows any
+# model and reports a refusal to the client.
 DEFAULT_MODEL: dict[Action, str] = {"generate": "flux-dev", "edit": "flux-kontext-pro"}

@@ -1,99 +1,214 @@
-"""Everything that fluxgate refuses or fails at, as one tree.
+"""All errors that fluxgate raises on purpose.
 
 FluxgateError
-├── InvalidRequest            the client's request is wrong; names each field
-│   ├── MalformedBody         not JSON at all
-│   ├── BodyTooLarge
-│   └── UnsupportedMediaType
-├── NothingToDeliver          the task has no outcome yet, or no callback_url
-├── IdempotencyMismatch       the idempotency key was used for another request
-├── NotAuthenticated          no API key, so no owner
-├── TaskNotFound              unknown, deleted, or another owner's
-├── TaskDeleted               the idempotency key belongs to a task that was deleted
-├── TaskInFlight              the task cannot be deleted now
-├── CallbackRefused           unknown task or wrong token: told apart only in the log
-├── InvalidTransition               the task's state does not allow the move
-├── StorageUnavailable        the table or the bucket did not answer, or throttled
-├── ProviderUnavailable       the provider cannot be asked now
-├── NotSent                   no connection could be made: nothing has left this machine
-├── ResponseLost                a request may have arrived; what became of it is unknown
-├── QueueUnavailable          a queue or the bus did not take a message
-├── CredentialsUnavailable    Secrets Manager did not answer
-├── ImageUnavailable          one image cannot be fetched, now or ever
-├── ArchiveIncomplete         some images of a task are missing and will be tried again
-└── SettingsInvalid           the environment lacks a variable or holds a wrong one
+├── PublicError                 has a code, an HTTP status and a message for clients
+│   ├── ClientError             4xx: the caller can fix the request
+│   │   ├── InvalidRequest      names every invalid field
+│   │   │   ├── MalformedBody
+│   │   │   ├── BodyTooLarge
+│   │   │   └── UnsupportedMediaType
+│   │   ├── NotAuthenticated
+│   │   ├── TaskNotFound
+│   │   ├── TaskInFlight
+│   │   ├── NothingToDeliver
+│   │   ├── CallbackRefused
+│   │   ├── RouteNotFound
+│   │   ├── MethodNotAllowed
+│   │   └── IdempotencyConflict
+│   │       ├── IdempotencyMismatch
+│   │       └── TaskDeleted
+│   └── ServiceUnavailable      503: a service that fluxgate depends on failed
+│       ├── StorageUnavailable
+│       ├── QueueUnavailable
+│       └── CredentialsUnavailable
+├── ProviderError               a request to the provider failed
+│   ├── NotSent
+│   ├── ResponseLost
+│   └── ProviderUnavailable
+├── InvalidTransition
+├── ImageUnavailable
+├── ArchiveIncomplete
+└── SettingsInvalid
+
+REST problem details, MCP tool errors, rejected orders and the API document take code, status and message from here.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from fluxgate.tasks.model import Status, Task
 
+Violation = tuple[str, str]
+"""An invalid field and what is wrong with it. The empty field is the request as a whole."""
+
 
 class FluxgateError(Exception):
-    """Base of every error that fluxgate raises on purpose."""
+    """Base class."""
 
 
-class InvalidRequest(FluxgateError):
-    """The request is refused. `errors` holds (field, message) pairs; the empty field is the request as a whole."""
+class PublicError(FluxgateError):
+    """An error that clients see. The text of the exception itself is for logs only."""
 
-    def __init__(self, errors: list[tuple[str, str]]) -> None:
-        super().__init__(", ".join(field for field, _ in errors))
-        self.errors = errors
+    code: ClassVar[str]
+    status: ClassVar[HTTPStatus]
+    message: ClassVar[str]
+
+
+class ClientError(PublicError):
+    """The caller can fix the request."""
+
+
+class InvalidRequest(ClientError):
+    """At least one field is invalid."""
+
+    code = "invalid_request"
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    message = "The request has invalid fields."
+
+    def __init__(self, violations: list[Violation]) -> None:
+        super().__init__(", ".join(field for field, _ in violations))
+        self.violations = violations
 
 
 class MalformedBody(InvalidRequest):
-    """The body is not what its content type says."""
+    code = "malformed_body"
+    status = HTTPStatus.BAD_REQUEST
+    message = "The body is not a JSON object."
 
 
 class BodyTooLarge(InvalidRequest):
-    """The body exceeds the route's limit."""
+    code = "body_too_large"
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    message = "The body is too large."
 
 
 class UnsupportedMediaType(InvalidRequest):
-    """The body is not JSON."""
+    code = "unsupported_media_type"
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    message = "Send JSON with the header Content-Type: application/json."
 
 
-class NothingToDeliver(FluxgateError):
-    """The task has no outcome yet, or nobody wants to be told of it."""
+class NotAuthenticated(ClientError):
+    """The request has no API key id."""
+
+    code = "no_api_key"
+    status = HTTPStatus.FORBIDDEN
+    message = "The request has no API key."
 
 
-class ProviderUnavailable(FluxgateError):
-    """The provider did not answer a question, or not with an answer to it. The text is safe to log."""
+class TaskNotFound(ClientError):
+    """The task does not exist, was deleted, or belongs to another owner."""
+
+    code = "task_not_found"
+    status = HTTPStatus.NOT_FOUND
+    message = "You have no task with this id."
 
 
-class IdempotencyMismatch(FluxgateError):
-    """The idempotency key belongs to another request."""
+class TaskInFlight(ClientError):
+    """The task is, or may be, at the provider."""
 
-    MESSAGE = "This key was used for another request. Use a new one."
-
-
-class NotAuthenticated(FluxgateError):
-    """The request carries no API key id."""
+    code = "task_in_flight"
+    status = HTTPStatus.CONFLICT
+    message = "The task is at the provider. Delete it after it has finished."
 
 
-class TaskNotFound(FluxgateError):
-    """There is no such task for this owner, or no longer."""
+class NothingToDeliver(ClientError):
+    code = "nothing_to_deliver"
+    status = HTTPStatus.CONFLICT
+    message = "The task has not finished or has no callback_url."
 
 
-class TaskDeleted(FluxgateError):
-    """The idempotency key was used for a task that has been deleted since: it does not buy again."""
+class CallbackRefused(ClientError):
+    """The task is unknown or the token is wrong. Only the log tells which."""
 
-    MESSAGE = "The task of this key was deleted. Use a new key."
-
-
-class TaskInFlight(FluxgateError):
-    """The task is, or may be, at the provider: it can be deleted when it has its outcome."""
+    code = "callback_not_found"
+    status = HTTPStatus.NOT_FOUND
+    message = "Unknown callback URL."
 
 
-class CallbackRefused(FluxgateError):
-    """The callback's task is unknown or its token is wrong."""
+class RouteNotFound(ClientError):
+    code = "route_not_found"
+    status = HTTPStatus.NOT_FOUND
+    message = "There is no such route."
+
+
+class MethodNotAllowed(ClientError):
+    code = "method_not_allowed"
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    message = "This route accepts POST only."
+    allow = "POST"
+
+
+class IdempotencyConflict(ClientError):
+    """The idempotency key cannot be used for this request."""
+
+    field = "idempotency_key"
+
+
+class IdempotencyMismatch(IdempotencyConflict):
+    """The idempotency key belongs to a different request."""
+
+    code = "idempotency_mismatch"
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    message = "This key was used for a different request. Use a new key."
+
+
+class TaskDeleted(IdempotencyConflict):
+    """The idempotency key belongs to a deleted task. Submitting again would pay twice."""
+
+    code = "task_deleted"
+    status = HTTPStatus.CONFLICT
+    message = "The task with this key was deleted. Use a new key."
+
+
+class ServiceUnavailable(PublicError):
+    """A service that fluxgate depends on failed. Nothing was submitted to the provider."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class StorageUnavailable(ServiceUnavailable):
+    """DynamoDB or S3 failed or throttled a call. Whether a write took effect is unknown."""
+
+    code = "storage_unavailable"
+    message = "The service cannot reach its storage. Nothing was submitted. Try again in 30 seconds."
+
+
+class QueueUnavailable(ServiceUnavailable):
+    """SQS or EventBridge failed a call. Whether the message was accepted is unknown."""
+
+    code = "queue_unavailable"
+    message = "The service cannot reach its queue. Try again in 30 seconds."
+
+
+class CredentialsUnavailable(ServiceUnavailable):
+    """A secret could not be read."""
+
+    code = "credentials_unavailable"
+    message = "The service cannot read its credentials. Nothing was submitted. Try again in 30 seconds."
+
+
+class ProviderError(FluxgateError):
+    """A request to the provider failed. The text is safe to log."""
+
+
+class NotSent(ProviderError):
+    """No connection was made, so nothing was sent."""
+
+
+class ResponseLost(ProviderError):
+    """The request may have arrived. Its result is unknown."""
+
+
+class ProviderUnavailable(ProviderError):
+    """The provider did not answer a query, or rejected our credentials or rate."""
 
 
 class InvalidTransition(FluxgateError):
-    """The task is not in a state from which `to` may be reached. `task` is what is stored."""
+    """The task's status does not allow the transition. `task` is the stored task."""
 
     def __init__(self, task: Task, to: Status) -> None:
         super().__init__(f"{task.status} -> {to}")
@@ -101,29 +216,9 @@ class InvalidTransition(FluxgateError):
         self.to = to
 
 
-class StorageUnavailable(FluxgateError):
-    """DynamoDB or S3 did not carry out a call; whether a write happened is unknown."""
-
-
-class NotSent(FluxgateError):
-    """The connection could not be made: nothing has left this machine."""
-
-
-class ResponseLost(FluxgateError):
-    """The request may have arrived; what became of it is unknown. The message is safe to log."""
-
-
-class QueueUnavailable(FluxgateError):
-    """SQS or EventBridge did not carry out a call; whether it took the message is unknown."""
-
-
-class CredentialsUnavailable(FluxgateError):
-    """A secret could not be read."""
-
-
 class ImageUnavailable(FluxgateError):
-    """An image could not be fetched. `reason` is a short code that is safe to log; `final` says that asking again
-    would hardly help."""
+    """An image could not be fetched. `reason` is a short code that is safe to log; `final` means that another try is
+    unlikely to succeed."""
 
     def __init__(self, reason: str, *, final: bool) -> None:
         super().__init__(reason)
@@ -132,8 +227,20 @@ class ImageUnavailable(FluxgateError):
 
 
 class ArchiveIncomplete(FluxgateError):
-    """Some images could not be fetched in this attempt; another attempt follows."""
+    """Some images are missing. The message is received again."""
 
 
 class SettingsInvalid(FluxgateError):
-    """An environment variable is missing or has a wrong value."""
+    """Environment variables are missing or invalid. The text names them without their values."""
+
+
+def public_errors() -> list[type[PublicError]]:
+    """All classes with a code."""
+    found: list[type[PublicError]] = []
+    families: list[type[PublicError]] = [PublicError]
+    while families:
+        family = families.pop()
+        families += family.__subclasses__()
+        if "code" in vars(family):
+            found.append(family)
+    return found

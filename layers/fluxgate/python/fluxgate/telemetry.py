@@ -1,7 +1,8 @@
-"""Logger, tracer and metrics, built once, and the one decorator that every handler wears."""
+"""Logger, tracer and metrics, and the decorator that applies them to a handler."""
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -10,22 +11,23 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-__all__ = ["about_model", "about_task", "count", "entrypoint", "logger", "metrics", "milliseconds", "tracer"]
-
 Handler = Callable[[dict[str, Any], LambdaContext], Any]
 
-# Not every event is worth a metric.
-warnings.filterwarnings("ignore", "No application metrics to publish")
-
 logger = Logger()
-# Only calls to AWS are patched. requests is not: its patch records whole paths, and ours carry tokens (outbound.py
-# records the host).
-tracer = Tracer(patch_modules=["botocore"])
+# `entrypoint` patches botocore. requests is never patched: X-Ray would record paths, and ours contain tokens.
+tracer = Tracer(auto_patch=False)
 metrics = Metrics()
+
+# Their warnings contain URLs and host names.
+CHATTY_LOGGERS = ("urllib3", "requests_hardened")
 
 
 def entrypoint(correlation_id_path: str | None = None) -> Callable[[Handler], Handler]:
-    """Logs with the request's id and a clean slate for each event, traces, and flushes the metrics at the end."""
+    """Decorate a handler: request ids in logs, cleared keys, a trace, and metrics flushed at the end."""
+    warnings.filterwarnings("ignore", "No application metrics to publish")  # not every event has one
+    for name in CHATTY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    tracer.patch(["botocore"])
 
     def decorate(handler: Handler) -> Handler:
         traced = tracer.capture_lambda_handler(capture_response=False)(handler)
@@ -38,14 +40,14 @@ def entrypoint(correlation_id_path: str | None = None) -> Callable[[Handler], Ha
     return decorate
 
 
-def about_task(task_id: str) -> None:
-    """Let every log line and the trace of this event carry the task's id."""
+def annotate_task(task_id: str) -> None:
+    """Add the task id to the trace and to all further log lines of this event."""
     logger.append_keys(task_id=task_id)
     tracer.put_annotation("task_id", task_id)
 
 
-def about_model(model: str) -> None:
-    """Let the trace of this event be found by the model."""
+def annotate_model(model: str) -> None:
+    """Add the model to the trace."""
     tracer.put_annotation("model", model)
 
 

@@ -1,4 +1,4 @@
-"""The callback API: its resolver, whose bodies are the provider's."""
+"""The callback API: its resolver and the bodies that providers send."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import base64
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 
-from fluxgate import errors
 from fluxgate.api.problems import add_error_handlers
+from fluxgate.errors import BodyTooLarge, MalformedBody
 
-MAX_CALLBACK_BYTES = 5 * 1024 * 1024  # the vendor repeats the prompt for each image; a Lambda event ends at 6 MB
+MAX_BODY_BYTES = 5 * 1024 * 1024  # AceDataCloud repeats the prompt for each image; Lambda's limit is 6 MB
 
 
 def resolver() -> APIGatewayHttpResolver:
@@ -18,13 +18,14 @@ def resolver() -> APIGatewayHttpResolver:
     return app
 
 
-def body(app: APIGatewayHttpResolver) -> bytes:
-    """The bytes of a callback. Raises BodyTooLarge, or MalformedBody where there are none."""
+def callback(app: APIGatewayHttpResolver) -> tuple[bytes, dict[str, str]]:
+    """Body and headers, with lower-case names. Raises BodyTooLarge, or MalformedBody if the body cannot be decoded."""
     event = app.current_event
     body = event.body or ""
-    if len(body) > MAX_CALLBACK_BYTES:
-        raise errors.BodyTooLarge([("", f"The body may have at most {MAX_CALLBACK_BYTES} bytes.")])
+    if len(body) > MAX_BODY_BYTES:
+        raise BodyTooLarge([("", f"The body exceeds {MAX_BODY_BYTES} bytes.")])
     try:
-        return base64.b64decode(body, validate=True) if event.is_base64_encoded else body.encode()
+        content = base64.b64decode(body, validate=True) if event.is_base64_encoded else body.encode()
     except ValueError:
-        raise errors.MalformedBody([("", "The body cannot be decoded.")]) from None
+        raise MalformedBody([("", "The body cannot be decoded.")]) from None
+    return content, {name.lower(): value for name, value in event.headers.items()}

@@ -1,46 +1,72 @@
-"""A file as an HTTP answer: what a browser may do with it, and how long it may keep it.
+"""The page's static files over HTTP, with caching and a Content-Security-Policy.
 
-Apart from api.py, and without Powertools and pydantic: a file needs none of them, and their import would be most of a
-cold start.
+Imports neither Powertools nor pydantic: they would be most of this function's cold start.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from fluxgate.workflows.show_page import File
+from fluxgate.errors import RouteNotFound
+
+# Path: file name, content type.
+FILES = {
+    "/": ("page.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+    "/docs": ("docs.html", "text/html; charset=utf-8"),
+    "/docs.css": ("docs.css", "text/css; charset=utf-8"),
+    "/openapi.json": ("openapi.json", "application/json"),
+}
 
 HEADERS = {
-    "Cache-Control": "no-cache",  # keep it, but ask by ETag: the files of one release belong together
+    "Cache-Control": "no-cache",  # revalidate by ETag, because the files of one release belong together
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 
-# Pictures come from the bucket or, where one could not be stored, the provider: any host, by the page's own scheme.
+# Images come from the bucket or, if one could not be stored, from the provider. So any host is allowed, with the scheme
+# of the page.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src {scheme}:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
 
 
-def answer(event: dict[str, Any], file: File | None) -> dict[str, Any]:
-    """The REST API's answer with a file; None is a 404."""
+@dataclass(frozen=True)
+class File:
+    content: str
+    content_type: str
+
+    @property
+    def etag(self) -> str:
+        return f'"{hashlib.sha256(self.content.encode()).hexdigest()[:16]}"'
+
+
+def respond(event: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The response of the REST API to a request for one of the files in `folder`."""
     context = event["requestContext"]
-    if file is None:
+    path = _path_within_api(event)
+    if path not in FILES:
         return _not_found(context["requestId"])
-    if event["resource"] == "/" and not context["path"].endswith("/"):
-        return _to_folder(context["path"])
+    if path == "/" and not context["path"].endswith("/"):
+        return _add_slash(context["path"])
+    file = _read(path, folder)
     sent = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    # Only a laptop's gateway is reached over plain http.
+    # Only a local gateway is reached over plain http.
     scheme = "http" if sent.get("x-forwarded-proto") == "http" else "https"
     headers = {
         **HEADERS,
         "Content-Security-Policy": POLICY.format(scheme=scheme),
-        "Content-Type": file.content_type,  # with 304 too: the gateway would say JSON, and the browser believe it
+        "Content-Type": file.content_type,  # with 304 as well: API Gateway would add application/json
         "ETag": file.etag,
     }
     if file.etag in sent.get("if-none-match", ""):
@@ -48,21 +74,34 @@ def answer(event: dict[str, Any], file: File | None) -> dict[str, Any]:
     return {"statusCode": HTTPStatus.OK, "headers": headers, "body": file.content}
 
 
-def _to_folder(path: str) -> dict[str, Any]:
-    """From `/prod` to `/prod/`, where the page's relative addresses hold. Relative itself: a proxy in front may have
-    another path."""
+def _path_within_api(event: dict[str, Any]) -> str:
+    """Such as `/page.css`. The event's `path` also contains the base path of a custom domain."""
+    path: str = event["resource"].format(**event["pathParameters"] or {})
+    return path
+
+
+@cache
+def _read(path: str, folder: Path) -> File:
+    name, content_type = FILES[path]
+    return File((folder / name).read_text(encoding="utf-8"), content_type)
+
+
+def _add_slash(path: str) -> dict[str, Any]:
+    """Redirect `/prod` to `/prod/`, against which the page's relative URLs resolve. The redirect is relative as well: a
+    proxy may use another path."""
     location = f"{path.rpartition('/')[2]}/"
     return {"statusCode": HTTPStatus.TEMPORARY_REDIRECT, "headers": {"Location": location}, "body": ""}
 
 
 def _not_found(request_id: str) -> dict[str, Any]:
-    status = HTTPStatus.NOT_FOUND
+    """As `problems.problem_details`, which imports Powertools."""
+    status = RouteNotFound.status
     body = {
         "type": "about:blank",
         "title": status.phrase,
         "status": status,
-        "detail": "There is no such route.",
-        "code": "route_not_found",
+        "detail": RouteNotFound.message,
+        "code": RouteNotFound.code,
         "errors": [],
         "request_id": request_id,
     }

@@ -1,81 +1,52 @@
-"""Errors as answers: the error → HTTP table, and RFC 9457 problem details."""
+"""Errors as RFC 9457 problem details."""
 
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
+from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
-from fluxgate import errors
+from fluxgate.errors import InvalidRequest, PublicError, RouteNotFound, ServiceUnavailable
 from fluxgate.telemetry import logger
 
 Resolver = APIGatewayRestResolver | APIGatewayHttpResolver
 
-# Error, status, code, title detail. The most special class of an error decides. What is not here fails the invocation.
-TABLE: dict[type[Exception], tuple[HTTPStatus, str, str]] = {
-    errors.InvalidRequest: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", "Some fields are not acceptable."),
-    errors.MalformedBody: (HTTPStatus.BAD_REQUEST, "malformed_body", "The body is not a JSON object."),
-    errors.BodyTooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body is too large."),
-    errors.UnsupportedMediaType: (
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        "unsupported_media_type",
-        "Send JSON, with the header Content-Type: application/json.",
-    ),
-    errors.IdempotencyMismatch: (
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        "idempotency_mismatch",
-        errors.IdempotencyMismatch.MESSAGE,
-    ),
-    errors.NothingToDeliver: (
-        HTTPStatus.CONFLICT,
-        "nothing_to_deliver",
-        "The task has no outcome yet, or no callback_url.",
-    ),
-    errors.NotAuthenticated: (HTTPStatus.FORBIDDEN, "no_api_key", "The request carries no API key."),
-    errors.TaskNotFound: (HTTPStatus.NOT_FOUND, "task_not_found", "There is no such task."),
-    errors.TaskDeleted: (HTTPStatus.CONFLICT, "task_deleted", errors.TaskDeleted.MESSAGE),
-    errors.TaskInFlight: (
-        HTTPStatus.CONFLICT,
-        "task_in_flight",
-        "The task is at the provider. It can be deleted when it has its outcome.",
-    ),
-    errors.CallbackRefused: (HTTPStatus.NOT_FOUND, "callback_not_found", "There is nothing to call back here."),
-    errors.StorageUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "storage_unavailable", "Try again later."),
-    errors.QueueUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "queue_unavailable", "Try again later."),
-    errors.CredentialsUnavailable: (
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "credentials_unavailable",
-        "The service cannot read its credentials. Nothing was submitted. Try again later.",
-    ),
-    NotFoundError: (HTTPStatus.NOT_FOUND, "route_not_found", "There is no such route."),
-}
+CONTENT_TYPE = "application/problem+json"
 
 
 def add_error_handlers(app: Resolver) -> None:
-    for kind, (status, code, detail) in TABLE.items():
+    """Any other error fails the invocation and raises the alarm."""
 
-        def answer(
-            error: Exception, status: HTTPStatus = status, code: str = code, detail: str = detail
-        ) -> Response[str]:
-            if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                logger.error("Request failed", extra={"error": type(error).__name__, "reason": str(error)})
-            return problem(app, status, code, detail, getattr(error, "errors", []))
+    def handle(error: PublicError) -> Response[str]:
+        if isinstance(error, ServiceUnavailable):
+            logger.error("Request failed", extra={"error": type(error).__name__, "reason": str(error)})
+        return problem(app, error)
 
-        app.exception_handler(kind)(answer)
+    def route_not_found(_: NotFoundError) -> Response[str]:
+        return problem(app, RouteNotFound())
+
+    app.exception_handler(PublicError)(handle)
+    app.exception_handler(NotFoundError)(route_not_found)
 
 
-def problem(app: Resolver, status: HTTPStatus, code: str, detail: str, faults: list[tuple[str, str]]) -> Response[str]:
-    """RFC 9457. Logs the code alone: even the names of unknown fields are the client's own words."""
-    logger.info("Request refused", extra={"status": status, "code": code, "faults": len(faults)})
-    body = {
+def problem(app: Resolver, error: PublicError) -> Response[str]:
+    """Logs the code only: even the names of unknown fields are the client's words."""
+    body = problem_details(error, app.current_event.request_context.request_id)
+    fields = {"status": error.status, "code": error.code, "violations": len(body["errors"])}
+    logger.info("Request refused", extra=fields)
+    return Response(error.status, content_type=CONTENT_TYPE, body=json.dumps(body))
+
+
+def problem_details(error: PublicError, request_id: str) -> dict[str, Any]:
+    violations = error.violations if isinstance(error, InvalidRequest) else []
+    return {
         "type": "about:blank",
-        "title": status.phrase,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "errors": [{"field": field, "message": message} for field, message in faults],
-        "request_id": app.current_event.request_context.request_id,
+        "title": error.status.phrase,
+        "status": error.status,
+        "detail": error.message,
+        "code": error.code,
+        "errors": [{"field": field, "message": message} for field, message in violations],
+        "request_id": request_id,
     }
-    return Response(status, content_type="application/problem+json", body=json.dumps(body))

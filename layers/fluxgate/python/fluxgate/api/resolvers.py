@@ -1,4 +1,4 @@
-"""The REST API: its resolvers, who the caller is, and the forms of its answers."""
+"""The REST API: resolvers, the caller's owner and the responses to submissions."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
     RequestValidationError,
 )
 
-from fluxgate import errors
-from fluxgate.api.problems import TABLE, add_error_handlers, problem
+from fluxgate.api.problems import add_error_handlers, problem
+from fluxgate.errors import (
+    BodyTooLarge,
+    InvalidRequest,
+    MalformedBody,
+    MethodNotAllowed,
+    NotAuthenticated,
+    UnsupportedMediaType,
+)
 from fluxgate.tasks.model import OUTCOMES, Task
 from fluxgate.wire.task import SettledTaskView, TaskView
+from fluxgate.wire.validation import violations_of
 
 if TYPE_CHECKING:
     from fluxgate.images.store import ImageStore
     from fluxgate.mcp.protocol import Reply
     from fluxgate.settings import OwnerSettings
 
-# In plainer words than pydantic's.
-MESSAGES = {
-    "extra_forbidden": "There is no such field. Leave it out.",
-    "missing": "This field is required.",
-    "string_too_short": "This field must not be empty.",
-}
-
 MAX_BODY_BYTES = 64 * 1024
 
 
 def rest() -> APIGatewayRestResolver:
-    """For the REST API: requests and answers are validated by the handlers' type hints."""
+    """Validates requests and responses by the type hints of the handlers."""
     app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=_json_body)
     add_error_handlers(app)
     _add_validation_handlers(app)
@@ -43,50 +44,50 @@ def rest() -> APIGatewayRestResolver:
 
 
 def rpc() -> APIGatewayRestResolver:
-    """For MCP, which has a form of its own for requests and errors."""
+    """For MCP, which defines its own requests and errors."""
     app = APIGatewayRestResolver()
     add_error_handlers(app)
     return app
 
 
-def owner(app: APIGatewayRestResolver, known: OwnerSettings) -> str:
-    """The name that the settings give to the caller's API key, else the key's id.
+def owner(app: APIGatewayRestResolver, settings: OwnerSettings) -> str:
+    """The owner that the settings assign to the caller's API key, by default the id of the key.
 
-    Raises NotAuthenticated where there is neither a key nor a local owner.
+    Raises NotAuthenticated without a key and a local owner.
     """
     key_id = app.current_event.request_context.identity.api_key_id
     if key_id:
-        return known.owner_aliases.get(key_id, key_id)
-    if known.local_owner:
-        return known.local_owner
-    raise errors.NotAuthenticated
+        return settings.owner_aliases.get(key_id, key_id)
+    if settings.local_owner:
+        return settings.local_owner
+    raise NotAuthenticated
 
 
 def submitted(task: Task, waited: float | None, *, replayed: bool, images: Callable[[], ImageStore]) -> Response[str]:
-    """202 with the task; 200 with its images where the client has `waited` and there is an outcome."""
-    is_over = waited is not None and task.status in OUTCOMES
+    """202 with the task; 200 with its images if the client has `waited` and the task has an outcome."""
+    is_finished = waited is not None and task.status in OUTCOMES
     headers = {"Location": f"../tasks/{task.task_id}"}
     if replayed:
         headers["Idempotent-Replayed"] = "true"
     if waited is not None:
         headers["Preference-Applied"] = f"wait={waited}"
-    view = SettledTaskView.of(task, images().url) if is_over else TaskView.of(task)
-    return _text(HTTPStatus.OK if is_over else HTTPStatus.ACCEPTED, view, headers)
+    view = SettledTaskView.of(task, images().url) if is_finished else TaskView.of(task)
+    return _json_response(HTTPStatus.OK if is_finished else HTTPStatus.ACCEPTED, view, headers)
 
 
 def accepted(view: TaskView, location: str) -> Response[str]:
-    """202 with the task. The location is relative, for the API lives under its stage."""
-    return _text(HTTPStatus.ACCEPTED, view, {"Location": location})
+    """202 with the task. The location is relative because the API's stage is part of its path."""
+    return _json_response(HTTPStatus.ACCEPTED, view, {"Location": location})
 
 
-def _text(status: HTTPStatus, view: TaskView, headers: dict[str, str]) -> Response[str]:
-    """The view as its model writes it. Left to Powertools it would be validated once more, by a model of its own that
-    takes 3 ms of a cold start."""
+def _json_response(status: HTTPStatus, view: TaskView, headers: dict[str, str]) -> Response[str]:
+    """Serialized by the view itself. Powertools would validate it with another model, which costs 3 ms of a cold
+    start."""
     return Response(status, content_type="application/json", body=view.model_dump_json(), headers=headers)
 
 
-def message(app: APIGatewayRestResolver) -> tuple[str, dict[str, str]]:
-    """The body, and the headers by their names in lower case; one that is there twice has both values (RFC 9110)."""
+def mcp_message(app: APIGatewayRestResolver) -> tuple[str, dict[str, str]]:
+    """Body and headers, with lower-case names. Values of repeated headers are joined (RFC 9110)."""
     event = app.current_event
     headers = {name.lower(): ", ".join(values).strip() for name, values in event.multi_value_headers.items()}
     body = event.body or ""
@@ -95,25 +96,23 @@ def message(app: APIGatewayRestResolver) -> tuple[str, dict[str, str]]:
     return body, headers
 
 
-def reply(given: Reply) -> Response[str]:
-    return Response(given.status, content_type="application/json", body=given.body)
+def mcp_response(reply: Reply) -> Response[str]:
+    return Response(reply.status, content_type="application/json", body=reply.body)
 
 
-def only(app: APIGatewayRestResolver, method: str) -> Response[str]:
-    """405: there is such a route, for another method."""
-    detail = f"This route takes {method} alone."
-    answer = problem(app, HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", detail, [])
-    answer.headers["Allow"] = method
-    return answer
+def method_not_allowed(app: APIGatewayRestResolver) -> Response[str]:
+    response = problem(app, MethodNotAllowed())
+    response.headers["Allow"] = MethodNotAllowed.allow
+    return response
 
 
 def _json_body(body: str) -> Any:
     if len(body.encode()) > MAX_BODY_BYTES:
-        raise errors.BodyTooLarge([("", f"The body may have at most {MAX_BODY_BYTES} bytes.")])
+        raise BodyTooLarge([("", f"The body exceeds {MAX_BODY_BYTES} bytes.")])
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        raise errors.MalformedBody([("", "The body is not valid JSON.")]) from None
+        raise MalformedBody([("", "The body is not valid JSON.")]) from None
 
 
 def _is_json(app: APIGatewayRestResolver) -> bool:
@@ -123,27 +122,22 @@ def _is_json(app: APIGatewayRestResolver) -> bool:
 
 def _add_validation_handlers(app: APIGatewayRestResolver) -> None:
     def invalid(error: RequestValidationError) -> Response[str]:
-        if not _is_json(app):  # Powertools has read it as a form, whose fields are never what the models ask for
-            return problem(app, *TABLE[errors.UnsupportedMediaType], [])
-        faults = [(_field(fault["loc"]), MESSAGES.get(fault["type"], fault["msg"])) for fault in error.errors()]
-        return problem(app, *TABLE[errors.InvalidRequest], faults)
+        if not _is_json(app):  # Powertools parsed a form, whose fields never match the models
+            return problem(app, UnsupportedMediaType([]))
+        return problem(app, InvalidRequest(violations_of(error.errors(), skip=1)))
 
-    def not_json(_: RequestUnsupportedContentType) -> Response[str]:
-        return problem(app, *TABLE[errors.UnsupportedMediaType], [])
+    def unsupported(_: RequestUnsupportedContentType) -> Response[str]:
+        return problem(app, UnsupportedMediaType([]))
 
     def not_parsed(error: ValueError) -> Response[str]:
         if _is_json(app):
             raise error
-        return problem(app, *TABLE[errors.UnsupportedMediaType], [])  # a form without its boundary
+        return problem(app, UnsupportedMediaType([]))  # a form without a boundary
 
-    def not_text(_: UnicodeDecodeError) -> Response[str]:
-        return problem(app, *TABLE[errors.MalformedBody], [])
+    def not_utf8(_: UnicodeDecodeError) -> Response[str]:
+        return problem(app, MalformedBody([]))
 
     app.exception_handler(RequestValidationError)(invalid)
-    app.exception_handler(RequestUnsupportedContentType)(not_json)
+    app.exception_handler(RequestUnsupportedContentType)(unsupported)
     app.exception_handler(ValueError)(not_parsed)
-    app.exception_handler(UnicodeDecodeError)(not_text)
-
-
-def _field(location: tuple[str | int, ...]) -> str:
-    return ".".join(str(part) for part in location[1:] if part != "[key]")
+    app.exception_handler(UnicodeDecodeError)(not_utf8)

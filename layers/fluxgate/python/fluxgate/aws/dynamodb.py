@@ -1,4 +1,4 @@
-"""One DynamoDB table in Python's own values: how they become items and expressions, and what its errors mean."""
+"""One DynamoDB table: Python values to items and expressions, and DynamoDB's errors to ours."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["Attr", "ConditionBase", "ConditionFailed", "Item", "Returns", "Table
 _serializer, _deserializer = TypeSerializer(), TypeDeserializer()
 
 Item = dict[str, Any]
-Returns = Literal["ALL_NEW", "UPDATED_OLD"]  # what an update answers with
-BATCH_ATTEMPTS = 3
+Returns = Literal["ALL_NEW", "UPDATED_OLD"]
+MAX_BATCH_GETS = 3
 
 
 class ConditionFailed(Exception):
-    """A write was refused. `item` is what is stored; empty where nothing is."""
+    """The condition of a write did not hold. `item` is the stored item, empty if there is none."""
 
     def __init__(self, item: Item) -> None:
         super().__init__()
@@ -33,8 +33,8 @@ class ConditionFailed(Exception):
 
 
 class Table:
-    """Every method is one call. Raises StorageUnavailable where DynamoDB did not answer, throttled or refused the call:
-    whether a write happened is then unknown."""
+    """Every method is one call. Raises StorageUnavailable if DynamoDB fails, throttles or rejects it; whether a write
+    took effect is then unknown."""
 
     def __init__(self, client: DynamoDBClient, name: str) -> None:
         self._client = client
@@ -59,9 +59,9 @@ class Table:
         *,
         returns: Returns = "ALL_NEW",
     ) -> Item:
-        """Set the attributes in `changes`, remove those that are None there, add to the sets and numbers in `add`.
-        An attribute may be an element of a list: `images[0]`. Returns the new item; or, by UPDATED_OLD, what the
-        changed attributes were.
+        """Set the attributes in `changes`, remove those that are None, and add to the sets and numbers in `add`. An
+        attribute may be a list element: `images[0]`. Returns the new item or, with UPDATED_OLD, the previous values of
+        the changed attributes.
 
         Raises ConditionFailed.
         """
@@ -81,7 +81,7 @@ class Table:
                 verbs["ADD"].append(f"{path} :u{n}")
         clauses = [f"{verb} {', '.join(parts)}" for verb, parts in verbs.items() if parts]
         with _errors():
-            answer = self._client.update_item(
+            response = self._client.update_item(
                 TableName=self._name,
                 Key=_pack(key),
                 UpdateExpression=" ".join(clauses),
@@ -89,23 +89,23 @@ class Table:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 **request,
             )
-        return _unpack(answer["Attributes"])
+        return _unpack(response["Attributes"])
 
     def get(self, key: Mapping[str, Any]) -> Item | None:
         """A consistent read."""
         with _errors():
-            answer = self._client.get_item(TableName=self._name, Key=_pack(key), ConsistentRead=True)
-        return _unpack(answer["Item"]) if "Item" in answer else None
+            response = self._client.get_item(TableName=self._name, Key=_pack(key), ConsistentRead=True)
+        return _unpack(response["Item"]) if "Item" in response else None
 
     def get_many(self, keys: Sequence[Mapping[str, Any]]) -> list[Item]:
-        """Consistent reads of up to 100 different keys, as one call; those that exist, in no order."""
+        """Consistent reads of up to 100 distinct keys. Returns the existing items in no order."""
         found: list[Item] = []
         wanted: dict[str, Any] = {self._name: {"Keys": [_pack(key) for key in keys], "ConsistentRead": True}}
         with _errors():
-            for _ in range(BATCH_ATTEMPTS):  # what a throttled table has left out is asked for again
-                answer = self._client.batch_get_item(RequestItems=wanted)
-                found += map(_unpack, answer["Responses"].get(self._name, ()))
-                wanted = answer.get("UnprocessedKeys", {})
+            for _ in range(MAX_BATCH_GETS):  # a throttled table leaves keys unprocessed
+                response = self._client.batch_get_item(RequestItems=wanted)
+                found += map(_unpack, response["Responses"].get(self._name, ()))
+                wanted = response.get("UnprocessedKeys", {})
                 if not wanted:
                     return found
         raise StorageUnavailable("UnprocessedKeys")
@@ -120,16 +120,16 @@ class Table:
         *,
         ascending: bool = False,
     ) -> tuple[list[Item], Item | None]:
-        """Up to `limit` items that `where` finds, in the order of the sort key, less those that `only` leaves out; and
-        the key behind which more follow."""
+        """Read up to `limit` items that match `where`, ordered by sort key, and drop those that do not match `only`.
+        Returns the items and the key to continue after, None on the last page."""
         request = _expressions(KeyConditionExpression=where, **({"FilterExpression": only} if only else {}))
         if after:
             request["ExclusiveStartKey"] = _pack(after)
         with _errors():
-            answer = self._client.query(
+            response = self._client.query(
                 TableName=self._name, IndexName=index, ScanIndexForward=ascending, Limit=limit, **request
             )
-        return [_unpack(item) for item in answer["Items"]], _unpack(answer.get("LastEvaluatedKey", {})) or None
+        return [_unpack(item) for item in response["Items"]], _unpack(response.get("LastEvaluatedKey", {})) or None
 
 
 @contextmanager
@@ -146,7 +146,7 @@ def _errors() -> Iterator[None]:
 
 
 def _expressions(**conditions: ConditionBase) -> dict[str, Any]:
-    """The request's expressions with their placeholders, which one builder keeps apart."""
+    """Request parameters for the conditions. One builder keeps their placeholders distinct."""
     builder = ConditionExpressionBuilder()
     request: dict[str, Any] = {}
     names: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Queues and the bus: where work and news go, as JSON."""
+"""SQS queues and the EventBridge bus."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
     from mypy_boto3_sqs import SQSClient
 
-MAX_DELAY_SECONDS = 900  # what SQS can delay; longer waits are a task's due_at
+MAX_DELAY_SECONDS = 900  # SQS limit; longer waits are the due_at of a task
 SOURCE = "fluxgate"
 
 
 class Queue:
     def __init__(self, sqs: Callable[[], SQSClient], url: str) -> None:
-        """`sqs` gives the client; not every event that could send a message does."""
+        """`sqs` returns the client, created on first use: not every event sends a message."""
         self._sqs = sqs
         self._url = url
 
     def send(self, body: str, delay: float = 0) -> None:
-        """`delay` in seconds. Raises QueueUnavailable: whether the message was sent is then unknown."""
+        """`delay` is in seconds. Raises QueueUnavailable; whether the message was sent is then unknown."""
         try:
             self._sqs().send_message(
                 QueueUrl=self._url, MessageBody=body, DelaySeconds=min(round(delay), MAX_DELAY_SECONDS)
@@ -41,7 +41,7 @@ class EventBus:
         self._name = name
 
     def put(self, detail_type: str, detail: Mapping[str, Any]) -> None:
-        """Raises QueueUnavailable: whether the event was put is then unknown."""
+        """Raises QueueUnavailable; whether the event was accepted is then unknown."""
         entry: PutEventsRequestEntryTypeDef = {
             "Source": SOURCE,
             "DetailType": detail_type,
@@ -49,8 +49,8 @@ class EventBus:
             "EventBusName": self._name,
         }
         try:
-            answer = self._events.put_events(Entries=[entry])
+            response = self._events.put_events(Entries=[entry])
         except (ClientError, BotoCoreError) as error:
             raise QueueUnavailable(type(error).__name__) from error
-        if answer["FailedEntryCount"]:
-            raise QueueUnavailable(answer["Entries"][0].get("ErrorCode", "unknown"))
+        if response["FailedEntryCount"]:
+            raise QueueUnavailable(response["Entries"][0].get("ErrorCode", "unknown"))

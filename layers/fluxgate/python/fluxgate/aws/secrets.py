@@ -1,4 +1,4 @@
-"""Secrets: read from Secrets Manager by ARN, cached, kept out of every log and repr."""
+"""Secrets from Secrets Manager, cached and kept out of logs and reprs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 CACHE_SECONDS = 300
 
 
-class Credentials:
-    """Reads a secret again when it is older than CACHE_SECONDS, so that a rotated token takes effect by itself."""
+class Secrets:
+    """Caches each secret for CACHE_SECONDS, so that a rotated token takes effect without a deployment."""
 
     def __init__(self, client: SecretsManagerClient) -> None:
         self._provider = SecretsProvider(boto3_client=client)

@@ -1,15 +1,15 @@
-"""Which hosts look like ones on the internet, before anybody connects."""
+"""Whether a host looks public, before anything connects to it."""
 
 from __future__ import annotations
 
 import ipaddress
 
-# Names that no public server has (RFC 6761, RFC 6762, RFC 8375, and ICANN's reservation of .internal).
+# No public server has such a name (RFC 6761, RFC 6762, RFC 8375; ICANN reserves .internal).
 RESERVED_SUFFIXES = (".localhost", ".local", ".internal", ".home.arpa", ".invalid", ".test", ".onion")
 
 
 def is_public_host(host: str) -> bool:
-    """Whether a host name or address looks like one on the internet. The address itself is checked when connecting."""
+    """Whether a host name or address looks public. The resolved address is checked again when connecting."""
     name = host.strip("[]").rstrip(".").lower()
     try:
         return ipaddress.ip_address(name).is_global

@@ -1,4 +1,4 @@
-"""Pictures on their way into the bucket: fetched safely, and recognised by their bytes."""
+"""Copies images from the provider into the bucket and detects their type by content."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import imagesize
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fluxgate.errors import ImageUnavailable, StorageUnavailable
-from fluxgate.http.untrusted import download
+from fluxgate.images.download import download
 from fluxgate.images.store import ImageStore
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fluxgate.tasks.model import Image
 
 MAX_BYTES = 50 * 1024 * 1024
-IN_MEMORY_BYTES = 16 * 1024 * 1024  # beyond it a picture waits on the function's disk
+IN_MEMORY_BYTES = 16 * 1024 * 1024  # larger images are buffered on disk
 
 
 class ImageArchive(ImageStore):
@@ -28,14 +28,14 @@ class ImageArchive(ImageStore):
         self._allow_local = allow_local
 
     def archive(self, image: Image, prefix: str, seconds: float) -> Image:
-        """Copy one image from the provider to `{prefix}.{extension}`: one put, which a repetition overwrites.
+        """Copy one image to `{prefix}.{extension}`. Repeating overwrites the same object.
 
-        Raises ImageUnavailable where it cannot be fetched within `seconds` or is no picture, and StorageUnavailable.
+        Raises ImageUnavailable if it cannot be fetched within `seconds` or is not an image, and StorageUnavailable.
         """
         with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as file:
             download(image.source_url, file, max_bytes=MAX_BYTES, seconds=seconds, allow_local=self._allow_local)
             size = file.tell()
-            extension, content_type = _recognise(file)
+            extension, content_type = _detect_type(file)
             width, height = _dimensions(file)
             file.seek(0)
             key = f"{prefix}.{extension}"
@@ -48,8 +48,8 @@ class ImageArchive(ImageStore):
         return replace(image, key=key, content_type=content_type, width=width, height=height, bytes=size)
 
 
-def _recognise(file: IO[bytes]) -> tuple[str, str]:
-    """Extension and content type by the first bytes, whatever the header said."""
+def _detect_type(file: IO[bytes]) -> tuple[str, str]:
+    """Extension and content type by the first bytes. Headers are not trusted."""
     file.seek(0)
     head = file.read(12)
     if head.startswith(b"\x89PNG\r\n\x1a\n"):

@@ -1,4 +1,4 @@
-"""Pictures in the bucket: lent out by presigned URLs, and deleted."""
+"""Stored images: presigned URLs and deletion."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ImageStore:
         self._bucket = bucket
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Raises StorageUnavailable where one of them may still be there."""
+        """Raises StorageUnavailable; some images may then remain."""
         try:
             for key in keys:
                 self._s3.delete_object(Bucket=self._bucket, Key=key)
@@ -29,7 +29,7 @@ class ImageStore:
             raise StorageUnavailable(type(error).__name__) from error
 
     def url(self, key: str) -> str:
-        """A presigned URL, good for URL_SECONDS at most: it ends with the credentials that signed it."""
+        """A presigned URL, valid for at most URL_SECONDS: it expires with the credentials that signed it."""
         return self._s3.generate_presigned_url(
             "get_object", Params={"Bucket": self._bucket, "Key": key}, ExpiresIn=URL_SECONDS
         )

@@ -1,1 +1,1 @@
-"""The Model Context Protocol: the protocol, the tools and what they do."""
+"""The MCP server: protocol, tools and adapter."""

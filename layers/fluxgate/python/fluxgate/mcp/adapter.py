@@ -1,67 +1,52 @@
-"""What each tool does for an agent. What fluxgate refuses on purpose is the tool's answer, with what would be right."""
+"""Executes the tools: validates arguments, calls workflows and reports fluxgate's errors as tool errors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError
-
-from fluxgate.errors import (
-    CredentialsUnavailable,
-    FluxgateError,
-    IdempotencyMismatch,
-    InvalidRequest,
-    StorageUnavailable,
-    TaskDeleted,
-    TaskNotFound,
-)
+from fluxgate import __version__
+from fluxgate.errors import IdempotencyConflict, InvalidRequest, PublicError, ServiceUnavailable
 from fluxgate.mcp import tools
-from fluxgate.mcp.protocol import Json, Picture, Server, Tool, ToolResult
-from fluxgate.mcp.tools import BatchArguments, SubmitArguments, TaskArguments, TaskReport, TaskReports
+from fluxgate.mcp.protocol import ImageLink, Json, Server, Tool, ToolResult
+from fluxgate.mcp.tools import TaskReport, TaskReports
 from fluxgate.submission.waiting import Wait
-from fluxgate.telemetry import about_task, logger
-from fluxgate.wire.requests import EditRequest, GenerateRequest, violations_of
+from fluxgate.telemetry import annotate_task, logger
 from fluxgate.wire.task import PublicStatus
+from fluxgate.wire.validation import validate_all
 from fluxgate.workflows.read_tasks import list_models
 from fluxgate.workflows.submit_task import submit_task
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from fluxgate.clock import Clock
     from fluxgate.images.store import ImageStore
     from fluxgate.submission.intake import Intake
     from fluxgate.submission.submitter import Submitter
     from fluxgate.tasks.model import Task
     from fluxgate.tasks.store import TaskStore
 
-INFO = {"name": "fluxgate", "title": "Flux image generation", "version": "1.0.0"}
-
-_TOLD: dict[type[FluxgateError], str] = {
-    TaskNotFound: "There is no such task of yours: it never was, or it has been deleted. Do not ask about it again.",
-    IdempotencyMismatch: f"idempotency_key: {IdempotencyMismatch.MESSAGE}",
-    TaskDeleted: f"idempotency_key: {TaskDeleted.MESSAGE}",
-    StorageUnavailable: "The service cannot reach its storage. Nothing was bought. Call again in 30 seconds.",
-    CredentialsUnavailable: "The service cannot read its credentials. Nothing was bought. Call again in 30 seconds.",
-}
-_OURS = (StorageUnavailable, CredentialsUnavailable)
+INFO = {"name": "fluxgate", "title": "Flux image generation", "version": __version__}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Agent:
-    """Whom one request comes from, and what its tools need. Adapters are made when a tool asks for them: most requests
-    only ask which tools there are."""
+class Adapter:
+    """The tools for one owner. Dependencies are factories because most requests only list the tools."""
 
     owner: str
     intake: Callable[[], Intake]
     submitter: Callable[[], Submitter]
     tasks: Callable[[], TaskStore]
     images: Callable[[], ImageStore]
+    clock: Clock
 
     def server(self, allowed_origins: frozenset[str]) -> Server:
         calls: dict[str, Callable[[Json], ToolResult]] = {
-            tools.GENERATE: partial(self._submit, tools.GENERATE, GenerateRequest),
-            tools.EDIT: partial(self._submit, tools.EDIT, EditRequest),
+            tools.GENERATE: partial(self._submit, tools.GENERATE),
+            tools.EDIT: partial(self._submit, tools.EDIT),
             tools.GET: self._get_task,
             tools.GET_BATCH: self._get_tasks_batch,
             tools.LIST_MODELS: self._list_models,
@@ -70,29 +55,31 @@ class Agent:
         return Server(
             info=INFO,
             instructions=tools.INSTRUCTIONS,
-            tools={name: Tool(partial(tools.definition, name), partial(_told, call)) for name, call in calls.items()},
+            tools={name: Tool(partial(tools.definition, name), partial(_call, call)) for name, call in calls.items()},
             allowed_origins=allowed_origins,
         )
 
-    def _submit(self, name: str, kind: type[GenerateRequest | EditRequest], arguments: Json) -> ToolResult:
-        """A task that fails is an error of the tool, and told like any other."""
-        how, request = _validated(name, arguments, SubmitArguments, kind)
-        wait = Wait.of(how.wait_seconds)  # from now: the submission may take long itself
+    def _submit(self, name: str, arguments: Json) -> ToolResult:
+        """A failed task is a tool error."""
+        request, options = _validated(name, arguments)
+        wait = Wait.begin(options.wait_seconds, self.clock)
         intake, submitter = self.intake(), self.submitter()
-        task, _ = submit_task(request, owner=self.owner, key=how.idempotency_key, intake=intake, submitter=submitter)
+        key = options.idempotency_key
+        task, _ = submit_task(request, owner=self.owner, key=key, intake=intake, submitter=submitter)
         report = self._report(wait.for_outcome(task, self.tasks()))
         return _result(report, [report], is_error=report.status is PublicStatus.FAILED)
 
     def _get_task(self, arguments: Json) -> ToolResult:
-        (asked,) = _validated(tools.GET, arguments, TaskArguments)
-        about_task(str(asked.task_id))
-        task = self.tasks().get(str(asked.task_id), self.owner)
-        report = self._report(Wait.of(asked.wait_seconds).for_outcome(task, self.tasks()))
+        (query,) = _validated(tools.GET, arguments)
+        task_id = str(query.task_id)
+        annotate_task(task_id)
+        wait = Wait.begin(query.wait_seconds, self.clock)
+        report = self._report(wait.for_outcome(self.tasks().get(task_id, self.owner), self.tasks()))
         return _result(report, [report])
 
     def _get_tasks_batch(self, arguments: Json) -> ToolResult:
-        (asked,) = _validated(tools.GET_BATCH, arguments, BatchArguments)
-        found, not_found = self.tasks().get_many([str(task_id) for task_id in asked.task_ids], self.owner)
+        (query,) = _validated(tools.GET_BATCH, arguments)
+        found, not_found = self.tasks().get_many([str(task_id) for task_id in query.task_ids], self.owner)
         reports = [self._report(task) for task in found]
         return _result(TaskReports(tasks=reports, not_found=not_found), reports)
 
@@ -105,50 +92,53 @@ class Agent:
         return _result(tools.list_actions())
 
     def _report(self, task: Task) -> TaskReport:
-        return TaskReport.on(task, lambda key: self.images().url(key))
+        return TaskReport.of(task, lambda key: self.images().url(key))
 
 
-def _validated(name: str, arguments: Json, *kinds: type[BaseModel]) -> list[Any]:
-    """One of each kind, from the arguments that it has fields for; a null counts as absent.
+def _validated(name: str, arguments: Mapping[str, Any]) -> list[Any]:
+    """One instance of each of the tool's argument models. A null counts as absent.
 
-    Raises InvalidRequest, which names every fault at once.
+    Raises InvalidRequest with all violations.
     """
-    known = tools.parameters(name)
-    there_are = f"There are {', '.join(known)}." if known else "There are none."
-    faults = [(other, f"There is no such parameter. {there_are}") for other in arguments if other not in known]
-    found = []
-    for kind in kinds:
-        mine = {
-            name: arguments[name] for name in kind.model_fields if name in known and arguments.get(name) is not None
-        }
-        try:
-            found.append(kind.model_validate(mine))
-        except ValidationError as error:
-            faults += violations_of(error)
-    if faults:
-        raise InvalidRequest(faults)
-    return found
+    parameters = tools.parameters(name)
+    available = f"Available: {', '.join(parameters)}." if parameters else "This tool has no parameters."
+    unknown = [(other, f"Unknown parameter. {available}") for other in arguments if other not in parameters]
+    given = {name: arguments[name] for name in parameters if arguments.get(name) is not None}
+    pairs = [
+        (model, {name: value for name, value in given.items() if name in model.model_fields})
+        for model in tools.TOOLS[name].arguments
+    ]
+    return validate_all(*pairs, violations=unknown)
 
 
-def _told(call: Callable[[Json], ToolResult], arguments: Json) -> ToolResult:
-    """What the tool answers; or why it does not, and what would be right."""
+def _call(tool: Callable[[Json], ToolResult], arguments: Json) -> ToolResult:
+    """Public errors become tool errors. Any other error fails the invocation and raises the alarm."""
     try:
-        return call(arguments)
-    except InvalidRequest as error:
-        logger.info("Arguments refused", extra={"faults": len(error.errors)})
-        faults = [f"{field}: {message}" for field, message in error.errors]
-        text = "\n".join(["Nothing was done: these arguments are not acceptable. Change them and call again.", *faults])
-    except tuple(_TOLD) as error:
-        if isinstance(error, _OURS):
-            logger.error("Tool failed", extra={"error": type(error).__name__, "reason": str(error)})
-        text = _TOLD[type(error)]
-    return ToolResult(text, is_error=True)
+        return tool(arguments)
+    except PublicError as error:
+        if isinstance(error, ServiceUnavailable):
+            logger.error("Tool call failed", extra={"error": type(error).__name__, "reason": str(error)})
+        else:
+            violations = len(error.violations) if isinstance(error, InvalidRequest) else 0
+            logger.info("Tool call refused", extra={"code": error.code, "violations": violations})
+        return ToolResult(_error_text(error), is_error=True)
+
+
+def _error_text(error: PublicError) -> str:
+    match error:
+        case InvalidRequest():
+            violations = [f"{field}: {message}" for field, message in error.violations]
+            return "\n".join([f"{error.message} Correct them and call the tool again.", *violations])
+        case IdempotencyConflict():
+            return f"{error.field}: {error.message}"
+        case _:
+            return error.message
 
 
 def _result(content: BaseModel, reports: Sequence[TaskReport] = (), *, is_error: bool = False) -> ToolResult:
-    pictures = tuple(
-        Picture(url=image.url, name=f"{report.task_id}-{index}", content_type=image.content_type, size=image.bytes)
+    links = tuple(
+        ImageLink(url=image.url, name=f"{report.task_id}-{index}", content_type=image.content_type, size=image.bytes)
         for report in reports
         for index, image in enumerate(report.images)
     )
-    return ToolResult({"result": content.model_dump(mode="json")}, pictures, is_error=is_error)
+    return ToolResult({"result": content.model_dump(mode="json")}, links, is_error=is_error)

@@ -1,75 +1,89 @@
-"""What an agent reads: the tools' names, descriptions and schemas, made from the catalogue, and reports on tasks that
-say what to do next."""
+"""The tools that agents see: names, descriptions, schemas, and task reports that state the next step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import groupby
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from fluxgate.catalogue import DEFAULT_MODEL, MAX_COUNT, MODELS, Action, SizeRule
-from fluxgate.submission.waiting import LONGEST_WAIT
+from fluxgate.submission.waiting import MAX_WAIT
 from fluxgate.tasks.model import Task
-from fluxgate.wire.requests import MAX_BATCH, MAX_PROMPT, IdempotencyKey
+from fluxgate.wire.requests import MAX_BATCH, EditRequest, GenerateRequest, IdempotencyKey
 from fluxgate.wire.responses import ModelList
-from fluxgate.wire.task import PublicStatus, TaskView
+from fluxgate.wire.task import Presign, PublicStatus, TaskView, View
 
 Json = dict[str, Any]
 
-MAX_WAIT = LONGEST_WAIT  # seconds
 POLL_AFTER = {PublicStatus.QUEUED: 30, PublicStatus.PROCESSING: 10}  # seconds
 
 GENERATE, EDIT, GET, GET_BATCH = "flux_generate_image", "flux_edit_image", "flux_get_task", "flux_get_tasks_batch"
 LIST_MODELS, LIST_ACTIONS = "flux_list_models", "flux_list_actions"
 
 INSTRUCTIONS = (
-    f"Generates and edits images with Flux models. {GENERATE} and {EDIT} cost money, and wait up to {MAX_WAIT} seconds "
-    "for the image. Every answer about a task has `next_step`: follow it. While `poll_after_seconds` is a number the "
-    f"task is under way: ask {GET} about it, and do not generate it again. Where it is null polling is over. Image "
-    f"URLs work for an hour at most; {GET} gives fresh ones."
+    f"Generates and edits images with Flux models. {GENERATE} and {EDIT} cost money and wait up to {MAX_WAIT} seconds "
+    "for the images. Every task has a `next_step`: follow it. While `poll_after_seconds` is a number, the task is in "
+    f"progress: call {GET} and do not submit the same request again. If it is null, stop polling. Image URLs are valid "
+    f"for at most an hour; {GET} returns new ones."
 )
-
 
 WaitSeconds = Annotated[int, Field(strict=True, ge=0, le=MAX_WAIT)]
 
 
-class SubmitArguments(BaseModel):
-    """Beside those of the request."""
+class Arguments(BaseModel):
+    """Arguments that only tools have. The others are the fields of API requests."""
 
-    idempotency_key: IdempotencyKey | None = None
-    wait_seconds: WaitSeconds = MAX_WAIT
-
-
-class TaskArguments(BaseModel):
-    task_id: UUID
-    wait_seconds: WaitSeconds = 0
+    model_config = ConfigDict(defer_build=True)
 
 
-class BatchArguments(BaseModel):
-    task_ids: list[UUID] = Field(min_length=1, max_length=MAX_BATCH)
+class SubmitArguments(Arguments):
+    idempotency_key: (
+        Annotated[IdempotencyKey, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})] | None
+    ) = Field(
+        default=None,
+        description="Makes retries safe: calls with the same key and the same arguments return the same task, which is "
+        "charged once. Use a new key, such as a UUID, for each image that you want.",
+    )
+    wait_seconds: WaitSeconds = Field(
+        default=MAX_WAIT,
+        description="Seconds to wait for the images. With 0 the call returns at once: use it to start several tasks, "
+        f"then read them with {GET_BATCH}",
+    )
+
+
+class TaskArguments(Arguments):
+    task_id: UUID = Field(description=f"The task_id that {GENERATE} or {EDIT} returned")
+    wait_seconds: WaitSeconds = Field(default=0, description="Seconds to wait if the task has no outcome yet")
+
+
+class BatchArguments(Arguments):
+    task_ids: list[UUID] = Field(
+        min_length=1, max_length=MAX_BATCH, description=f"The task_ids that {GENERATE} or {EDIT} returned"
+    )
 
 
 class TaskReport(TaskView):
-    """A task, and what an agent is to do about it."""
+    """A task and the next step for the agent."""
 
-    poll_after_seconds: int | None = Field(description="When to ask again; null: polling is over")
+    poll_after_seconds: int | None = Field(description="Seconds until the next poll; null: stop polling")
     next_step: str
 
     @classmethod
-    def on(cls, task: Task, presign: Callable[[str], str]) -> Self:
+    def of(cls, task: Task, presign: Presign | None = None) -> Self:
         view = TaskView.of(task, presign)
-        return cls(**view.model_dump(), poll_after_seconds=POLL_AFTER.get(view.status), next_step=_next_step(view))
+        return cls(**dict(view), poll_after_seconds=POLL_AFTER.get(view.status), next_step=_next_step(view))
 
 
-class TaskReports(BaseModel):
+class TaskReports(View):
     tasks: list[TaskReport]
-    not_found: list[str] = Field(description="Ids of which there is no task of yours")
+    not_found: list[str] = Field(description="Ids without a task of yours")
 
 
-class ActionView(BaseModel):
+class ActionView(View):
     action: Action
     tool: str
     description: str
@@ -77,7 +91,7 @@ class ActionView(BaseModel):
     max_count: int
 
 
-class ActionList(BaseModel):
+class ActionList(View):
     actions: list[ActionView]
     next_step: str
 
@@ -86,14 +100,14 @@ def list_actions() -> ActionList:
     generate = ActionView(
         action="generate",
         tool=GENERATE,
-        description="New images from a text prompt",
+        description="Creates images from a text prompt",
         default_model=DEFAULT_MODEL["generate"],
         max_count=MAX_COUNT,
     )
     edit = ActionView(
         action="edit",
         tool=EDIT,
-        description="A changed image, from an image's URL and a prompt that says what to change",
+        description="Changes an image, given its URL and a prompt that describes the change",
         default_model=DEFAULT_MODEL["edit"],
         max_count=1,
     )
@@ -103,62 +117,109 @@ def list_actions() -> ActionList:
 def _next_step(view: TaskView) -> str:
     match view.status:
         case PublicStatus.SUCCEEDED:
-            return f"Done: `images` has the URLs, which work for an hour at most. {GET} gives fresh ones."
+            return f"Done. `images` has the URLs, valid for at most an hour. {GET} returns new ones."
         case PublicStatus.FAILED:
             reason = f"{view.error.message} (code {view.error.code})" if view.error else "The provider gave no reason."
             return (
-                f"The task has failed: {reason} Polling is over: do not ask about this task again. If the reason "
-                "is something that you can change, change it and begin a new one, under a new idempotency_key if any."
+                f"The task failed: {reason} Stop polling it. If you can correct the cause, submit a new task; if you "
+                "use an idempotency_key, use a new one."
             )
         case PublicStatus.EXPIRED:
             return (
-                "The provider had no result in time. Polling is over: do not ask about this task every few seconds. "
-                f"Should a result come all the same, {GET} will show it, at no further cost."
+                "The provider returned no result in time. Stop polling. If a result arrives later, "
+                f"{GET} returns it at no extra cost."
             )
         case PublicStatus.QUEUED:
-            return f"The provider does not take the task now; it is submitted as soon as it does. {_poll(view)}"
+            return f"The provider does not accept the task now. It is submitted automatically later. {_poll(view)}"
         case PublicStatus.PROCESSING:
-            return f"Not finished yet. {_poll(view)}"
+            return f"In progress. {_poll(view)}"
 
 
 def _poll(view: TaskView) -> str:
     return (
         f"Call {GET} with task_id {view.task_id} in {POLL_AFTER[view.status]} seconds, or now with wait_seconds "
-        f"{MAX_WAIT} if you cannot wait yourself. Do not begin the same again: it would be paid for twice."
+        f"{MAX_WAIT} if you cannot wait between calls. Do not submit the same request again: you would pay twice."
     )
 
 
+API_ONLY = {"metadata"}  # fields of API requests that are no arguments of tools
+
+
+class ToolSpec(NamedTuple):
+    title: str
+    description: str
+    arguments: Sequence[type[BaseModel]]
+    """The models that validate the arguments. The input schema is generated from them."""
+    result: type[BaseModel]
+    overrides: Mapping[str, Json] = {}
+    """JSON Schema keywords by argument, where agents need others than clients of the API; None omits a keyword. These
+    arguments come first, in this order."""
+
+
 def parameters(name: str) -> list[str]:
-    return list(_TOOLS[name].properties)
+    """The names of a tool's arguments."""
+    spec = TOOLS[name]
+    fields = [field for model in spec.arguments for field in model.model_fields if field not in API_ONLY]
+    return list(dict.fromkeys([*spec.overrides, *fields]))
 
 
 def definition(name: str) -> Json:
-    """A tool as `tools/list` tells it."""
-    tool = _TOOLS[name]
-    changes = name in {GENERATE, EDIT}
+    """A tool as listed by `tools/list`."""
+    spec = TOOLS[name]
+    costs_money = name in {GENERATE, EDIT}
     return {
         "name": name,
-        "title": tool.title,
-        "description": tool.description,
-        "inputSchema": {
-            "type": "object",
-            "properties": tool.properties,
-            "required": tool.required,
-            "additionalProperties": False,
-        },
-        "outputSchema": _output(tool.result),
-        "annotations": {"readOnlyHint": not changes, "destructiveHint": False, "openWorldHint": changes},
+        "title": spec.title,
+        "description": spec.description,
+        "inputSchema": _input_schema(name),
+        "outputSchema": _output_schema(spec.result),
+        "annotations": {"readOnlyHint": not costs_money, "destructiveHint": False, "openWorldHint": costs_money},
     }
 
 
-def _output(result: type[BaseModel]) -> Json:
-    schema = result.model_json_schema(mode="serialization")
+def _input_schema(name: str) -> Json:
+    spec = TOOLS[name]
+    properties: Json = {}
+    required: set[str] = set()
+    definitions: Json = {}
+    for model in spec.arguments:
+        schema = _schema(model, "validation")
+        properties |= schema["properties"]
+        required |= set(schema.get("required", []))
+        definitions |= schema.get("$defs", {})
+    names = parameters(name)
+    return {
+        "type": "object",
+        "properties": {field: _property(properties[field], spec.overrides.get(field, {})) for field in names},
+        "required": [field for field in names if field in required],
+        "additionalProperties": False,
+        **({"$defs": definitions} if definitions else {}),
+    }
+
+
+def _property(schema: Json, override: Json) -> Json:
+    """Without null, which counts as an absent argument, and without defaults that depend on other arguments."""
+    match schema.get("anyOf"):
+        case [value, {"type": "null"}]:
+            schema = {**schema, "anyOf": None, **value}
+    keywords = {**schema, "title": None, **override}
+    return {keyword: value for keyword, value in keywords.items() if value not in (None, "")}
+
+
+def _output_schema(result: type[BaseModel]) -> Json:
+    schema = dict(_schema(result, "serialization"))
     definitions = schema.pop("$defs", {})
     return {"type": "object", "properties": {"result": schema}, "required": ["result"], "$defs": definitions}
 
 
+@cache
+def _schema(model: type[BaseModel], mode: Literal["validation", "serialization"]) -> Json:
+    """Generating one takes about a millisecond. Do not modify it."""
+    return model.model_json_schema(by_alias=False, mode=mode)
+
+
 def _sizes() -> str:
-    """Models side by side that take the same sizes are told together."""
+    """Adjacent models with the same sizes are described together."""
 
     def rule(name: str) -> SizeRule:
         return MODELS[name].sizes
@@ -167,137 +228,83 @@ def _sizes() -> str:
     return " ".join(f"{names}: {sizes.description}; default {sizes.default}." for sizes, names in groups)
 
 
-def _model(action: Action) -> Json:
-    described = "; ".join(f"{model.name}: {model.description}" for model in MODELS.values())
-    return {"type": "string", "enum": list(MODELS), "default": DEFAULT_MODEL[action], "description": described}
-
-
-def _text(description: str, **limits: Any) -> Json:
-    return {"type": "string", "description": description, **limits}
-
-
-def _wait(description: str, default: int) -> Json:
-    return {"type": "integer", "minimum": 0, "maximum": MAX_WAIT, "default": default, "description": description}
-
-
-_TASK_ID = {"format": "uuid"}
-_SIZE = _text(f"Default varies by model. {_sizes()}")
-_CALLBACK = _text(
-    "Webhook for asynchronous notification: a signed POST to this https URL when the image is there, or has failed",
-    format="uri",
-)
-_WAIT = _wait(f"How long to wait for the images. 0 begins several tasks quickly, for {GET_BATCH} to look at", MAX_WAIT)
-_KEY = _text(
-    "Makes it safe to repeat a call whose answer was lost: the same key with the same arguments is the same task, "
-    "bought once. Choose a new one, such as a UUID, for each image that you want.",
-    minLength=1,
-    maxLength=255,
-)
-
-_GENERATE_PROPERTIES: Json = {
-    "prompt": _text(
-        "Description of the image to generate. Be descriptive about style, subject, lighting, and composition. "
-        "Examples: 'A majestic mountain landscape at golden hour, photorealistic', 'Cyberpunk street scene with neon "
-        "lights and rain, cinematic', 'Minimalist logo design of a phoenix, vector art style'",
-        minLength=1,
-        maxLength=MAX_PROMPT,
-    ),
-    "model": _model("generate"),
-    "size": _SIZE,
-    "count": {
-        "type": "integer",
-        "minimum": 1,
-        "maximum": MAX_COUNT,
-        "default": 1,
-        "description": "Number of images to generate. Only supported for the generate action. Each is paid for",
-    },
-    "callback_url": _CALLBACK,
-    "idempotency_key": _KEY,
-    "wait_seconds": _WAIT,
+_MODEL = {"description": "; ".join(f"{model.name}: {model.description}" for model in MODELS.values())}
+_SIZE = {"description": f"Default varies by model. {_sizes()}"}
+_URL = {"maxLength": None, "pattern": None}  # enforced, but not part of the published schemas
+_CALLBACK_URL = {
+    "description": "Webhook for asynchronous notification: a signed POST to this https URL when the image is "
+    "generated, or has failed",
+    **_URL,
 }
 
-_EDIT_PROPERTIES: Json = {
-    "prompt": _text(
-        "Description of the change to make. Say what is to change and what is to stay. Examples: 'Make it night, keep "
-        "the composition', 'Replace the sky with a starry one', 'Turn it into a watercolour painting'",
-        minLength=1,
-        maxLength=MAX_PROMPT,
-    ),
-    "image_url": _text("https URL of the image to edit, on the public internet", format="uri"),
-    "model": _model("edit"),
-    "size": _SIZE,
-    "callback_url": _CALLBACK,
-    "idempotency_key": _KEY,
-    "wait_seconds": _WAIT,
-}
+_WAITS = "Waits for the images. If the result has none, follow its next_step."
 
-_WAITS = "Waits for the images; an answer without images says what to do next."
-
-
-class _Tool(NamedTuple):
-    title: str
-    description: str
-    properties: Json
-    required: list[str]
-    result: type[BaseModel]
-
-
-_TOOLS = {
-    GENERATE: _Tool(
+TOOLS = {
+    # The specification of this tool fixes its name, description and parameters.
+    GENERATE: ToolSpec(
         "Generate images",
         "Generate AI images from text prompts using Flux models by Black Forest Labs. Choose from 6 variants. Returns "
         "task IDs and image URLs with support for custom sizes. The newer FLUX.2 models can be chosen as well. Use it "
         f"to create new images; for editing existing ones there is {EDIT}. {_WAITS}",
-        _GENERATE_PROPERTIES,
-        ["prompt"],
+        (GenerateRequest, SubmitArguments),
         TaskReport,
+        {
+            "prompt": {
+                "description": "Description of the image to generate. Be descriptive about style, subject, lighting, "
+                "and composition. Examples: 'A majestic mountain landscape at golden hour, photorealistic', "
+                "'Cyberpunk street scene with neon lights and rain, cinematic', 'Minimalist logo design of a phoenix, "
+                "vector art style'",
+            },
+            "model": _MODEL,
+            "size": _SIZE,
+            "count": {
+                "description": "Number of images to generate. Only supported for the generate action. Each image is "
+                "charged separately"
+            },
+            "callback_url": _CALLBACK_URL,
+        },
     ),
-    EDIT: _Tool(
+    EDIT: ToolSpec(
         "Edit an image",
         "Edit an existing image from a text prompt using Flux models by Black Forest Labs, best with the kontext "
-        f"models. Returns the task ID and the image URL. For new images there is {GENERATE}. {_WAITS}",
-        _EDIT_PROPERTIES,
-        ["prompt", "image_url"],
+        f"models. Returns the task ID and the image URL. To create new images, use {GENERATE}. {_WAITS}",
+        (EditRequest, SubmitArguments),
         TaskReport,
+        {
+            "prompt": {
+                "description": "Description of the change to make. Say what to change and what to keep. Examples: "
+                "'Make it night, keep the composition', 'Replace the sky with a starry one', 'Turn it into a "
+                "watercolour painting'",
+            },
+            "image_url": {"description": "https URL of the image to edit, on the public internet", **_URL},
+            "model": _MODEL,
+            "size": _SIZE,
+            "callback_url": _CALLBACK_URL,
+        },
     ),
-    GET: _Tool(
+    GET: ToolSpec(
         "Look at a task",
-        f"Look at one task of {GENERATE} or {EDIT}: its status, its images with fresh URLs, or why it failed, and what "
-        "to do next.",
-        {
-            "task_id": _text(f"The task_id that {GENERATE} or {EDIT} has returned", **_TASK_ID),
-            "wait_seconds": _wait("How long to wait for the outcome, if there is none yet", 0),
-        },
-        ["task_id"],
+        f"Read one task of {GENERATE} or {EDIT}: its status, its images with new URLs or the reason for its failure, "
+        "and the next step.",
+        (TaskArguments,),
         TaskReport,
     ),
-    GET_BATCH: _Tool(
+    GET_BATCH: ToolSpec(
         "Look at several tasks",
-        f"Look at up to {MAX_BATCH} tasks at once: for each what {GET} returns. Does not wait.",
-        {
-            "task_ids": {
-                "type": "array",
-                "items": {"type": "string", **_TASK_ID},
-                "minItems": 1,
-                "maxItems": MAX_BATCH,
-                "description": f"The task_ids that {GENERATE} or {EDIT} has returned",
-            }
-        },
-        ["task_ids"],
+        f"Read up to {MAX_BATCH} tasks at once. Returns for each what {GET} returns. Does not wait.",
+        (BatchArguments,),
         TaskReports,
     ),
-    LIST_MODELS: _Tool(
+    LIST_MODELS: ToolSpec(
         "List the models",
-        "List the Flux models that can be chosen, what each is good for and which sizes it takes. Costs nothing.",
-        {},
-        [],
+        "List the available Flux models, what each is good for and the sizes it accepts. Free of charge.",
+        (),
         ModelList,
     ),
-    LIST_ACTIONS: _Tool(
+    LIST_ACTIONS: ToolSpec(
         "List the actions",
-        "List what can be done with images (generate, edit), by which tool, and how to follow a task. Costs nothing.",
-        {},
-        [],
+        "List the actions (generate, edit), the tool for each, and how to follow a task. Free of charge.",
+        (),
         ActionList,
     ),
 }

@@ -1,4 +1,4 @@
-"""Standard Webhooks: who signs with what, and one signed POST (https://www.standardwebhooks.com, version 1)."""
+"""Webhook signatures (https://www.standardwebhooks.com, version 1)."""
 
 from __future__ import annotations
 
@@ -7,23 +7,17 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from fluxgate.errors import CredentialsUnavailable
-from fluxgate.tasks.model import scaled
 
 PREFIX = "whsec_"
 
-# Waits after the first, second, … failed attempt, as the specification proposes: about a day and a half in all.
-RETRY_AFTER = tuple(timedelta(seconds=seconds) for seconds in (5, 300, 1800, 7200, 18_000, 36_000, 36_000, 36_000))
-LONGEST_WAIT = timedelta(hours=24)  # of those that a receiver may ask for
-
 
 class _Stored(BaseModel):
-    """The signing key as it lies in Secrets Manager; `previous` is empty but for the time of a rotation."""
+    """The secret in Secrets Manager. `previous` is empty except during a rotation."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -33,13 +27,13 @@ class _Stored(BaseModel):
 
 @dataclass(frozen=True)
 class SigningKeys:
-    """The stack's keys, the current one first. While a rotation is under way there are two, and both sign."""
+    """The stack's signing keys, the current one first. During a rotation there are two, and both sign."""
 
     keys: Sequence[SecretStr]
 
     @classmethod
     def from_secret(cls, secret: SecretStr) -> SigningKeys:
-        """Raises CredentialsUnavailable where there is no current key: nothing is ever sent unsigned."""
+        """Raises CredentialsUnavailable without a current key: webhooks are never sent unsigned."""
         try:
             stored = _Stored.model_validate_json(secret.get_secret_value())
         except ValidationError:
@@ -47,7 +41,7 @@ class SigningKeys:
         return cls([key for key in (stored.current, stored.previous) if key])
 
     def secrets(self, owner: str) -> list[SecretStr]:
-        """An owner's secrets, as it configures them at its receiver, the current one first."""
+        """The owner's secrets in the form that receivers configure, the current one first."""
         digests = [
             hmac.digest(key.get_secret_value().encode(), f"webhook\n{owner}".encode(), "sha256") for key in self.keys
         ]
@@ -68,22 +62,3 @@ class SigningKeys:
 def _sign(secret: SecretStr, signed: bytes) -> str:
     key = base64.b64decode(secret.get_secret_value().removeprefix(PREFIX))
     return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-
-
-def next_attempt(attempts: int, retry_after: str | None, now: datetime) -> datetime | None:
-    """When to try again after so many failed attempts, not before the receiver wants it; None: never again."""
-    if attempts > len(RETRY_AFTER):
-        return None
-    return now + scaled(max(RETRY_AFTER[attempts - 1], min(_wait(retry_after, now), LONGEST_WAIT)))
-
-
-def _wait(retry_after: str | None, now: datetime) -> timedelta:
-    """RFC 9110, 10.2.3: seconds or a date. Anything else, which may be of any length and malice, counts as nothing."""
-    text = retry_after or ""
-    try:
-        if text.isascii() and text.isdigit():
-            return timedelta(seconds=int(text))
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return timedelta(0)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now

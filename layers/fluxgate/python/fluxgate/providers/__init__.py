@@ -1,1 +1,1 @@
-"""The port to a provider, and one module per provider."""
+"""Flux providers: the port, the registry and one module per provider."""

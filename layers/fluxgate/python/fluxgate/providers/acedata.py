@@ -1,10 +1,11 @@
-"""AceDataCloud's Flux API: its URLs, its JSON and its words (facts: the vendor's public documents, 2026)."""
+"""AceDataCloud's Flux API (facts: the vendor's public documents, 2026)."""
 
 from __future__ import annotations
 
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -14,45 +15,49 @@ from fluxgate.providers.port import (
     Failed,
     Generated,
     NotAccepted,
-    Outcome,
+    NotFound,
+    ProviderResult,
     Refused,
     Running,
-    Submission,
+    SubmitResult,
     Unknown,
 )
 from fluxgate.tasks.model import Image, Task, TaskError, token_hash
 
 if TYPE_CHECKING:
-    # A callback is parsed without either; see the README on what a cold start imports.
+    # receive_callback parses callbacks without importing these.
     from pydantic import SecretStr
 
+    from fluxgate.clock import Clock
     from fluxgate.http.trusted import ProviderSession
 
 NAME = "acedata"
 
-# Bounds on what is kept of an answer, so that no answer can make an item too large for the table.
+PACE = timedelta(seconds=1.1)  # between queries; the vendor asks for less than one request per second
+
+# Limits on what is stored of a response, so that no response makes an item too large for DynamoDB.
 MAX_IMAGES = 16
 MAX_URL = 4096
 MAX_TEXT = 2000
 
-SEEDS = range(-(2**63), 2**64)  # a table's number has 38 digits
+SEEDS = range(-(2**63), 2**64)  # DynamoDB numbers have 38 digits
 
-FETCH_LIMIT = 50  # ids in one question
+RETRIEVE_LIMIT = 50  # ids per query
 
-# Of the list that the vendor's own client reads. One reading is about the submissions of LIST_SPAN and goes no further
-# than LIST_PAGES.
+# The list of all tasks, which the vendor's own client reads. One search covers submissions that began within
+# LIST_SPAN_SECONDS of each other and reads at most LIST_PAGES pages.
 LIST_LIMIT = 50
 LIST_PAGES = 20
 LIST_SPAN_SECONDS = 60
 CLOCK_SKEW_SECONDS = 60
 
-# A no to whoever asks, not to what is asked.
-NOT_THE_QUESTION = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
-NOT_THE_QUESTIONS_CODES = frozenset({"no_token", "token_mismatched", "disabled"})
+# Errors about our credentials or rate limit, not about this query.
+CALLER_STATUSES = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
+CALLER_CODES = frozenset({"no_token", "token_mismatched", "disabled"})
 
 
-class _QuestionRefused(ProviderUnavailable):
-    """The vendor says no to this question, in its own format."""
+class _QueryRefused(ProviderUnavailable):
+    """The vendor rejects this query, in its own error format."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"http_{status}")
@@ -60,16 +65,16 @@ class _QuestionRefused(ProviderUnavailable):
 
 
 class AceData:
-    """Submitting raises nothing: whatever happens to a submission is a Submission."""
-
     name = NAME
 
-    def __init__(self, session: ProviderSession, url: str, token: SecretStr) -> None:
+    def __init__(self, session: ProviderSession, url: str, token: SecretStr, clock: Clock) -> None:
         self._session = session
         self._url = url.rstrip("/")
         self._token = token
+        self._clock = clock
+        self._has_queried = False
 
-    def submit(self, task: Task, callback_url: str) -> Submission:
+    def submit(self, task: Task, callback_url: str) -> SubmitResult:
         try:
             status, content = self._session.post(
                 f"{self._url}/flux/images", _request(task, callback_url), self._headers()
@@ -80,33 +85,48 @@ class AceData:
             )
         except ResponseLost as error:
             return Unknown(str(error))
-        return _submission(status, content)
+        return _submit_result(status, content)
 
-    def fetch(self, provider_task_ids: Sequence[str]) -> Iterator[Mapping[str, Outcome]]:
-        """A question that is refused is asked in halves, so that one bad id cannot keep the others from being asked."""
-        batches = [provider_task_ids[n : n + FETCH_LIMIT] for n in range(0, len(provider_task_ids), FETCH_LIMIT)]
+    def poll(self, tasks: Sequence[Task]) -> Iterator[Mapping[str, ProviderResult]]:
+        """Retrieve tasks by handle, search the list for those without one, then retrieve what was found."""
+        yield from self._retrieve({task.task_id: task.provider_task_id for task in tasks if task.provider_task_id})
+        found: dict[str, str] = {}
+        for handles in self._find([task for task in tasks if not task.provider_task_id]):
+            found |= {task_id: handle for task_id, handle in handles.items() if handle}
+            yield {task_id: NotFound() for task_id, handle in handles.items() if not handle}
+        yield from self._retrieve(found)
+
+    def _retrieve(self, handles: Mapping[str, str]) -> Iterator[Mapping[str, ProviderResult]]:
+        """Results by task id, from handles by task id. A refused query is repeated in halves, so that one bad id does
+        not block the others."""
+        ids = sorted(set(handles.values()))
+        batches = [ids[n : n + RETRIEVE_LIMIT] for n in range(0, len(ids), RETRIEVE_LIMIT)]
         while batches:
-            ids = batches.pop(0)
+            batch = batches.pop(0)
             try:
-                answer = self._ask({"action": "retrieve_batch", "ids": list(ids)})
-            except _QuestionRefused as refused:
+                response = self._query({"action": "retrieve_batch", "ids": batch})
+            except _QueryRefused as refused:
                 if refused.status == HTTPStatus.FORBIDDEN or refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise
-                if len(ids) > 1:
-                    batches[:0] = [ids[: len(ids) // 2], ids[len(ids) // 2 :]]
+                if len(batch) > 1:
+                    batches[:0] = [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
                     yield {}
                     continue
-                answer = {"items": []}
-            known = {item["id"]: _task_outcome(item) for item in _items(answer) if isinstance(item.get("id"), str)}
-            yield {provider_task_id: known.get(provider_task_id, Running()) for provider_task_id in ids}
-
-    def find(self, tasks: Sequence[Task]) -> Iterator[Mapping[str, str | None]]:
-        """In the list of all tasks, by the callback URL of each. Public documents do not mention the list, so a refusal
-        of it means that nothing is found."""
-        for window in _windows(tasks):
-            yield from self._find(window)
+                response = {"items": []}
+            results = {item["id"]: _task_result(item) for item in _items(response) if isinstance(item.get("id"), str)}
+            yield {
+                task_id: results.get(handle, Running(handle)) for task_id, handle in handles.items() if handle in batch
+            }
 
     def _find(self, tasks: Sequence[Task]) -> Iterator[Mapping[str, str | None]]:
+        """Handles by task id, from the callback URLs in the list of all tasks; None if a task is not listed.
+
+        Public documents do not mention the list, so a refused query means that nothing is listed.
+        """
+        for window in _windows(tasks):
+            yield from self._search(window)
+
+    def _search(self, tasks: Sequence[Task]) -> Iterator[Mapping[str, str | None]]:
         wanted = {task.task_id: task.callback_tokens for task in tasks}
         times = {
             "created_at_min": _began(tasks[0]) - CLOCK_SKEW_SECONDS,
@@ -114,90 +134,93 @@ class AceData:
         }
         offset = 0
         for page in itertools.count(1):
-            question = {"action": "retrieve_batch", **times, "limit": LIST_LIMIT, "offset": offset}
+            query = {"action": "retrieve_batch", **times, "limit": LIST_LIMIT, "offset": offset}
             try:
-                answer = self._ask(question)
-            except _QuestionRefused:
-                answer = {"items": []}
-            items = _items(answer)
+                response = self._query(query)
+            except _QueryRefused:
+                response = {"items": []}
+            items = _items(response)
             found = _matches(items, wanted)
             wanted = {task_id: tokens for task_id, tokens in wanted.items() if task_id not in found}
             offset += len(items)
-            if not items or not wanted or page == LIST_PAGES or _is_end(answer, offset, len(items)):
+            if not items or not wanted or page == LIST_PAGES or _is_last_page(response, offset, len(items)):
                 yield {**found, **dict.fromkeys(wanted)}
                 return
             yield found
 
-    def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        """An answer with items. Raises _QuestionRefused, or ProviderUnavailable for whatever else is no answer."""
+    def _query(self, query: Mapping[str, Any]) -> dict[str, Any]:
+        """A response with items. Raises _QueryRefused, or ProviderUnavailable for anything else."""
+        if self._has_queried:
+            self._clock.sleep(self._clock.scaled(PACE).total_seconds())
+        self._has_queried = True
         try:
-            status, content = self._session.post(f"{self._url}/flux/tasks", question, self._headers())
+            status, content = self._session.post(f"{self._url}/flux/tasks", query, self._headers())
         except (NotSent, ResponseLost) as error:
             raise ProviderUnavailable(str(error)) from None
-        answer = _json_object(content) or {}
-        if status == HTTPStatus.OK and isinstance(answer.get("items"), list):
-            return answer
-        about_us = status in NOT_THE_QUESTION or _error(answer, "").code in NOT_THE_QUESTIONS_CODES
-        if about_us or not _is_vendors_error(answer):
+        response = _json_object(content) or {}
+        if status == HTTPStatus.OK and isinstance(response.get("items"), list):
+            return response
+        about_us = status in CALLER_STATUSES or _error(response, "").code in CALLER_CODES
+        if about_us or not _is_vendor_error(response):
             raise ProviderUnavailable(f"http_{status}")
-        raise _QuestionRefused(status)
+        raise _QueryRefused(status)
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._token.get_secret_value()}", "Accept": "application/json"}
 
 
-def parse_callback(body: bytes) -> Outcome:
-    """Raises MalformedBody where the body is not a JSON object."""
-    answer = _json_object(body)
-    if answer is None:
+def parse_callback(body: bytes, headers: Mapping[str, str]) -> ProviderResult:  # noqa: ARG001 - callbacks are unsigned
+    """Raises MalformedBody if the body is not a JSON object."""
+    callback = _json_object(body)
+    if callback is None:
         raise MalformedBody([("", "The body is not a JSON object.")])
-    return _outcome(answer)
+    return _callback_result(callback)
 
 
 def _request(task: Task, callback_url: str) -> dict[str, Any]:
-    """Exactly the vendor's fields. `size` always: the service refuses requests without it."""
+    """Only documented fields. `size` is always sent: the vendor rejects requests without it."""
     request = {"action": task.action, "prompt": task.prompt, "model": task.model, "size": task.size}
     own: dict[str, Any] = {"count": task.count} if task.action == "generate" else {"image_url": task.image_url}
     return request | own | {"callback_url": callback_url}
 
 
-def _submission(status: int, content: bytes) -> Submission:
-    answer = _json_object(content) or {}
+def _submit_result(status: int, content: bytes) -> SubmitResult:
+    response = _json_object(content) or {}
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return NotAccepted(_error(answer, "too_many_requests"))
-    if status >= HTTPStatus.BAD_REQUEST or answer.get("success") is False:
-        if _is_vendors_error(answer):
-            return Refused(_error(answer, f"http_{status}"))
+        return NotAccepted(_error(response, "too_many_requests"))
+    if status >= HTTPStatus.BAD_REQUEST or response.get("success") is False:
+        if _is_vendor_error(response):
+            return Refused(_error(response, f"http_{status}"))
         return Unknown(f"http_{status}")
-    task_id = _text(answer.get("task_id"))
+    task_id = _text(response.get("task_id"))
     if status != HTTPStatus.OK or not task_id:
         return Unknown(f"http_{status}_without_task_id")
-    return Accepted(task_id, _images(answer))
+    return Accepted(task_id, _images(response))
 
 
-def _outcome(answer: Mapping[str, Any]) -> Outcome:
-    """Done is an image, whatever `success` says; success without images is not finished."""
-    task_id = _text(answer.get("task_id"))
-    images = _images(answer)
+def _callback_result(response: Mapping[str, Any]) -> ProviderResult:
+    """An image means finished, whatever `success` says. Success without an image means still running."""
+    task_id = _text(response.get("task_id"))
+    images = _images(response)
     if images:
         return Generated(images, task_id)
-    if answer.get("success") is False:
-        return Failed(_error(answer, "provider_error"), task_id)
-    return Running()
+    if response.get("success") is False:
+        return Failed(_error(response, "provider_error"), task_id)
+    return Running(task_id)
 
 
-def _items(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [item for item in answer["items"] if isinstance(item, dict)]
+def _items(response: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [item for item in response["items"] if isinstance(item, dict)]
 
 
-def _is_end(answer: Mapping[str, Any], read: int, on_this_page: int) -> bool:
-    """Pages may be shorter than was asked, and `count` may be of all or of the page."""
-    count = answer.get("count")
+def _is_last_page(response: Mapping[str, Any], read: int, on_this_page: int) -> bool:
+    """Pages may be shorter than requested, and `count` may mean all tasks or those of the page."""
+    count = response.get("count")
     return on_this_page < LIST_LIMIT and (not isinstance(count, int) or read >= count)
 
 
 def _windows(tasks: Sequence[Task]) -> Iterator[Sequence[Task]]:
-    """Tasks whose submissions began about the same time: a list of all that lies between distant ones would be long."""
+    """Groups of tasks that began at about the same time, so that each search covers a short list."""
     waiting = sorted(tasks, key=_began)
     while waiting:
         end = _began(waiting[0]) + LIST_SPAN_SECONDS
@@ -220,39 +243,39 @@ def _matches(items: Sequence[Mapping[str, Any]], wanted: Mapping[str, frozenset[
     return found
 
 
-def _task_outcome(item: Mapping[str, Any]) -> Outcome:
-    """There is no status field: done is an image, failed an error with a code, or an end without an image."""
-    response = item.get("response")
-    answer = response if isinstance(response, dict) else {}
+def _task_result(item: Mapping[str, Any]) -> ProviderResult:
+    """There is no status field. An image means finished; an error with a code, or an end without an image, failed."""
+    stored = item.get("response")
+    response = stored if isinstance(stored, dict) else {}
     task_id = _text(item.get("id"))
-    if images := _images(answer):
+    if images := _images(response):
         return Generated(images, task_id)
-    error = answer.get("error")
-    if answer.get("success") is False and isinstance(error, dict) and error.get("code"):
-        return Failed(_error(answer, "provider_error"), task_id)
+    error = response.get("error")
+    if response.get("success") is False and isinstance(error, dict) and error.get("code"):
+        return Failed(_error(response, "provider_error"), task_id)
     if item.get("finished_at"):
-        return Failed(_error(answer, "provider_error"), task_id)
-    return Running()
+        return Failed(_error(response, "provider_error"), task_id)
+    return Running(task_id)
 
 
 def _callback_parts(item: Mapping[str, Any]) -> tuple[str, str]:
-    """Our task id and token, from the callback URL of the request that the vendor echoes."""
+    """Our task id and token, from the callback URL in the echoed request."""
     request = item.get("request")
     url = request.get("callback_url") if isinstance(request, dict) else None
     parts = url.split("/") if isinstance(url, str) and url.isascii() else []
     return (parts[-2], parts[-1]) if len(parts) > 2 else ("", "")
 
 
-def _is_vendors_error(answer: Mapping[str, Any]) -> bool:
-    """`error` is an object with a code; or it is a bare string or null, beside another field that is the vendor's."""
-    if "error" not in answer:
+def _is_vendor_error(response: Mapping[str, Any]) -> bool:
+    """Whether `error` is an object with a code, or a string or null beside another of the vendor's fields."""
+    if "error" not in response:
         return False
-    error = answer["error"]
-    return (isinstance(error, dict) and "code" in error) or "trace_id" in answer or answer.get("success") is False
+    error = response["error"]
+    return (isinstance(error, dict) and "code" in error) or "trace_id" in response or response.get("success") is False
 
 
-def _error(answer: Mapping[str, Any], default_code: str) -> TaskError:
-    error = answer.get("error")
+def _error(response: Mapping[str, Any], default_code: str) -> TaskError:
+    error = response.get("error")
     if isinstance(error, dict):
         code, message = _text(error.get("code")), _text(error.get("message"))
     else:
@@ -260,8 +283,8 @@ def _error(answer: Mapping[str, Any], default_code: str) -> TaskError:
     return TaskError(code=code or default_code, message=message or "The provider gave no reason.")
 
 
-def _images(answer: Mapping[str, Any]) -> tuple[Image, ...]:
-    data = answer.get("data")
+def _images(response: Mapping[str, Any]) -> tuple[Image, ...]:
+    data = response.get("data")
     entries = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
     found = [(_url(entry.get("image_url")), entry.get("seed")) for entry in entries]
     return tuple(Image(source_url=url, seed=_seed(seed)) for url, seed in found if url)[:MAX_IMAGES]
@@ -278,12 +301,12 @@ def _seed(value: object) -> int | None:
 
 def _json_object(content: bytes) -> dict[str, Any] | None:
     try:
-        answer = json.loads(content)
+        response = json.loads(content)
     except (ValueError, RecursionError):
         return None
-    return answer if isinstance(answer, dict) else None
+    return response if isinstance(response, dict) else None
 
 
-def _text(value: object, most: int = MAX_TEXT) -> str | None:
-    """What JSON calls text and UTF-8 does not, half of a surrogate pair, cannot be stored."""
-    return value[:most].encode(errors="replace").decode() if isinstance(value, str) and value else None
+def _text(value: object, max_length: int = MAX_TEXT) -> str | None:
+    """Text that can be stored: JSON permits unpaired surrogates, UTF-8 does not."""
+    return value[:max_length].encode(errors="replace").decode() if isinstance(value, str) and value else None

@@ -1,4 +1,4 @@
-"""The port to a provider: what fluxgate asks of one, in fluxgate's words."""
+"""The port to a provider. One module per provider implements it; `registry.py` lists them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Accepted:
-    """The provider has the submission. `images` are there already where it answered with the result."""
+    """The provider has the submission. `images` are set if the response already contains the result."""
 
-    provider_task_id: str
+    handle: str
     images: tuple[Image, ...] = ()
 
 
@@ -27,7 +27,7 @@ class NotAccepted:
 
 @dataclass(frozen=True)
 class Refused:
-    """The provider said no, in its own format."""
+    """The provider rejected the submission."""
 
     error: TaskError
 
@@ -39,53 +39,52 @@ class Unknown:
     reason: str
 
 
-Submission = Accepted | NotAccepted | Refused | Unknown
+SubmitResult = Accepted | NotAccepted | Refused | Unknown
 
 
 @dataclass(frozen=True)
 class Running:
-    """Nothing to tell yet."""
+    handle: str | None = None
 
 
 @dataclass(frozen=True)
 class Generated:
     images: tuple[Image, ...]
-    provider_task_id: str | None
+    handle: str | None = None
 
 
 @dataclass(frozen=True)
 class Failed:
     error: TaskError
-    provider_task_id: str | None
+    handle: str | None = None
 
 
-Outcome = Running | Generated | Failed
+@dataclass(frozen=True)
+class NotFound:
+    """The provider does not know the submission, or cannot list it."""
+
+
+ProviderResult = Running | Generated | Failed | NotFound
 
 
 class Provider(Protocol):
-    """`fetch` and `find` ask in steps of one request each: the caller sets the pace, and may leave in between. A step
-    tells only of what is answered by then."""
+    """A handle is what the provider needs to be asked about a submission again. It is opaque outside its module."""
 
     @property
     def name(self) -> str:
-        """As in the callback's path and in the stored task."""
+        """Part of callback URLs and stored with each task."""
 
-    def submit(self, task: Task, callback_url: str) -> Submission:
-        """Submit once; never repeats."""
+    def submit(self, task: Task, callback_url: str) -> SubmitResult:
+        """Submit once. Never repeats and never raises."""
 
-    def fetch(self, provider_task_ids: Sequence[str]) -> Iterator[Mapping[str, Outcome]]:
-        """What became of submissions, by id; Running also where the provider knows nothing.
-
-        A step raises ProviderUnavailable.
-        """
-
-    def find(self, tasks: Sequence[Task]) -> Iterator[Mapping[str, str | None]]:
-        """The provider's id, by task id, of submissions whose answer was lost; None where the provider shows none.
+    def poll(self, tasks: Sequence[Task]) -> Iterator[Mapping[str, ProviderResult]]:
+        """Ask about submitted tasks, and find those whose handle is unknown. Each step makes one request at the
+        provider's pace and yields the results it has, by task id; the caller may stop after any step.
 
         A step raises ProviderUnavailable.
         """
 
 
 class CallbackParser(Protocol):
-    def __call__(self, body: bytes) -> Outcome:
-        """Raises MalformedBody."""
+    def __call__(self, body: bytes, headers: Mapping[str, str]) -> ProviderResult:
+        """`headers` have lower-case names. Raises MalformedBody."""

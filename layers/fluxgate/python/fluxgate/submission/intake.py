@@ -1,11 +1,11 @@
-"""How a request becomes a stored task: once for each idempotency key."""
+"""Turns a request into a stored task, once per idempotency key."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fluxgate.errors import IdempotencyMismatch, InvalidTransition
@@ -13,6 +13,7 @@ from fluxgate.tasks.model import Attempt, Status, Task, task_id_for, token_hash
 from fluxgate.wire.requests import EditRequest, GenerateRequest
 
 if TYPE_CHECKING:
+    from fluxgate.clock import Clock
     from fluxgate.tasks.store import TaskStore
 
 Request = GenerateRequest | EditRequest
@@ -23,13 +24,15 @@ class Intake:
     tasks: TaskStore
     provider: str
     retention: timedelta
+    clock: Clock
 
     def store(
         self, request: Request, owner: str, key: str | None, status: Status, attempt: Attempt
     ) -> tuple[Task, bool]:
-        """The task of this request, and whether it was there already: then it is what the same key has created before.
+        """Create the task of a request in `status`. Returns the stored task and whether an earlier request with the
+        same idempotency key had created it.
 
-        Raises IdempotencyMismatch where the key was used for another request, and StorageUnavailable.
+        Raises IdempotencyMismatch if that request was a different one, TaskDeleted and StorageUnavailable.
         """
         task = self._new_task(request, owner, key, status, attempt)
         try:
@@ -40,7 +43,7 @@ class Intake:
             return refused.task, True
 
     def _new_task(self, request: Request, owner: str, key: str | None, status: Status, attempt: Attempt) -> Task:
-        now = datetime.now(UTC)
+        now = self.clock.now()
         submitting = status is Status.SUBMITTING
         return Task(
             task_id=task_id_for(owner, key),
@@ -62,11 +65,11 @@ class Intake:
             request_hash=request_hash(request),
             created_at=now,
             updated_at=now,
-            expires_at=(now + self.retention).replace(microsecond=0),  # as the table keeps it
+            expires_at=(now + self.retention).replace(microsecond=0),  # stored in whole seconds
         )
 
 
 def request_hash(request: Request) -> str:
-    """The same for requests that mean the same: defaults are filled in, fields are in order."""
+    """Equal for requests that mean the same: defaults are filled in and fields are sorted."""
     content = {"action": request.action, **request.model_dump()}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,10 +1,8 @@
-"""Waiting for a task's outcome within one request: what `Prefer: wait` and the MCP tools are made of."""
+"""Waits for the outcome of a task within one request."""
 
 from __future__ import annotations
 
-import re
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from fluxgate.errors import StorageUnavailable, TaskNotFound
@@ -12,41 +10,37 @@ from fluxgate.tasks.model import OUTCOMES, Task
 from fluxgate.telemetry import logger
 
 if TYPE_CHECKING:
+    from fluxgate.clock import Clock
     from fluxgate.tasks.store import TaskStore
 
-LONGEST_WAIT = 25  # seconds; the gateway ends after 29
-LOOK_EVERY = 0.5  # seconds
-
-_PREFERENCE = r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=$|[,;])"
+MAX_WAIT = 25  # seconds; API Gateway ends a request after 29
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Wait:
-    """So many seconds from now, LONGEST_WAIT at most; None: the client did not ask for it."""
+    """A wait that began when it was created, so that the time of a submission counts."""
 
     seconds: float | None
-    _began: float = field(default_factory=time.monotonic)
+    """None if the client did not ask to wait."""
+    clock: Clock
+    began: float
 
     @classmethod
-    def of(cls, seconds: float) -> Self:
-        return cls(min(seconds, LONGEST_WAIT))
-
-    @classmethod
-    def preferred(cls, header: str) -> Self:
-        """By a `Prefer` header (RFC 7240). What is no preference is passed over."""
-        found = re.search(_PREFERENCE, header, re.IGNORECASE) if header else None
-        return cls.of(int(found[1])) if found else cls(None)
+    def begin(cls, seconds: float | None, clock: Clock) -> Self:
+        """Limited to MAX_WAIT."""
+        return cls(None if seconds is None else min(seconds, MAX_WAIT), clock, clock.monotonic())
 
     def for_outcome(self, task: Task, tasks: TaskStore) -> Task:
-        """The task as it is when it has its outcome, or when the time is up. Raises nothing of ours: the task is
-        stored, and a client that saw an error would ask, and pay, again."""
-        until = self._began + (self.seconds or 0)
-        while task.status not in OUTCOMES and (left := until - time.monotonic()) > 0:
-            time.sleep(min(LOOK_EVERY, left))
+        """The task once it has an outcome, or as it is when time is up. Raises none of our errors: the task is stored,
+        and a client that saw an error would retry and pay twice."""
+        deadline = self.began + (self.seconds or 0)
+        while task.status not in OUTCOMES and (left := deadline - self.clock.monotonic()) > 0:
+            self.clock.sleep(min(POLL_SECONDS, left))
             try:
                 task = tasks.get(task.task_id, task.owner)
             except StorageUnavailable as error:
-                logger.warning("Outcome not read", extra={"reason": str(error)})
-            except TaskNotFound:  # deleted meanwhile
+                logger.warning("Task not read", extra={"reason": str(error)})
+            except TaskNotFound:  # deleted
                 break
         return task

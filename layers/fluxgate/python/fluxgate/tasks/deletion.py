@@ -1,4 +1,4 @@
-"""The end of a deleted task: its images first, then a tombstone."""
+"""The end of a deletion: images first, then a tombstone."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from fluxgate.tasks.store import TaskStore
 
 
-def remove(removal: Deletion, *, tasks: TaskStore, images: ImageStore) -> None:
-    """Raises StorageUnavailable: the removal is then still due."""
-    images.delete(removal.keys)
-    tasks.finish_deletion(removal)
-    logger.info("Task deleted", extra={"images": len(removal.keys)})
+def finish_deletion(deletion: Deletion, *, tasks: TaskStore, images: ImageStore) -> None:
+    """Raises StorageUnavailable; the deletion then stays due."""
+    images.delete(deletion.keys)
+    tasks.leave_tombstone(deletion)
+    logger.info("Task deleted", extra={"images": len(deletion.keys)})

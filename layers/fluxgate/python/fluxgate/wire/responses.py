@@ -1,4 +1,4 @@
-"""The wire, outwards: what else there is to read than one task."""
+"""Responses other than a single task."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from fluxgate.wire.task import TaskView, View
 
 class TaskPage(View):
     tasks: list[TaskView]
-    cursor: str | None = Field(description="For the next page; null on the last")
+    cursor: str | None = Field(description="For the next page; null on the last one")
 
 
 class TaskBatch(View):
     tasks: list[TaskView] = Field(description="In the order of the request")
-    missing: list[str] = Field(description="Ids that are no tasks of yours")
+    missing: list[str] = Field(description="Ids without a task of yours")
 
 
 class PixelsView(View):
-    """What each side of a picture may measure."""
+    """The permitted length of each side, in pixels."""
 
     minimum: int
     maximum: int
@@ -38,9 +38,9 @@ class ModelView(View):
     name: str
     description: str
     actions: list[Action]
-    size: str = Field(description="What the model takes as size, in words")
-    sizes: list[str] = Field(description="All that the model takes; where it takes pixels, some usual ones")
-    pixels: PixelsView | None = Field(description="Null where the model takes ratios")
+    size: str = Field(description="The accepted sizes, in words")
+    sizes: list[str] = Field(description="All accepted aspect ratios, or common sizes in pixels")
+    pixels: PixelsView | None = Field(description="Null if the model accepts aspect ratios")
     default_size: str
     default_for: list[Action]
 
@@ -60,9 +60,9 @@ class ModelView(View):
 
 class ModelList(View):
     models: list[ModelView]
-    max_count: int
-    max_prompt: int
+    max_count: int = Field(description="Images per request")
+    max_prompt: int = Field(description="Characters per prompt")
 
 
 class WebhookSecret(View):
-    secret: str = Field(description="Verifies webhooks: the official libraries of Standard Webhooks take it as it is")
+    secret: str = Field(description="Verifies webhooks. Pass it unchanged to a Standard Webhooks library.")

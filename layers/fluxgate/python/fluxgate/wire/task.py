@@ -1,4 +1,4 @@
-"""The wire, outwards: what clients get to see of a task."""
+"""Tasks as clients see them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from fluxgate.catalogue import Action
-from fluxgate.tasks.model import Delivery, DeliveryState, Image, Status, Task, TaskError
+from fluxgate.tasks.model import DeliveryState, Image, Status, Task
+
+Presign = Callable[[str], str]
+"""A presigned URL for the key of a stored image."""
 
 
 class View(BaseModel):
-    # No function shows all of them: each is built when it is first needed.
-    model_config = ConfigDict(defer_build=True)
+    # No function uses all of them, so each is built on first use.
+    model_config = ConfigDict(defer_build=True, from_attributes=True)
+
+
+_PROCESSING = frozenset({Status.SUBMITTING, Status.SUBMITTED, Status.GENERATED})
 
 
 class PublicStatus(StrEnum):
-    """The five words that clients see."""
-
     QUEUED = "queued"
     PROCESSING = "processing"
     SUCCEEDED = "succeeded"
@@ -33,62 +37,39 @@ class PublicStatus(StrEnum):
 
     @property
     def statuses(self) -> frozenset[Status]:
-        """The states behind the word."""
+        """The stored statuses that it stands for."""
         return _PROCESSING if self is PublicStatus.PROCESSING else frozenset({Status(self.value)})
 
 
-_PROCESSING = frozenset({Status.SUBMITTING, Status.SUBMITTED, Status.GENERATED})
-
-
 class ImageView(View):
-    url: str = Field(description="Presigned, good for an hour at most; the provider's own where archived is false")
-    seed: int | None
-    content_type: str | None
-    width: int | None
-    height: int | None
-    bytes: int | None
-    archived: bool = Field(description="Whether the image is in our bucket")
+    url: str = Field(
+        description="Presigned and valid for at most an hour. If archived is false: the provider's URL, which expires."
+    )
+    seed: int | None = Field(description="The seed that the provider reported")
+    content_type: str | None = Field(description="image/png, image/jpeg or image/webp")
+    width: int | None = Field(description="In pixels")
+    height: int | None = Field(description="In pixels")
+    bytes: int | None = Field(description="File size")
+    archived: bool = Field(description="Whether the image is in the bucket")
 
     @classmethod
-    def of(cls, image: Image, presign: Callable[[str], str]) -> Self:
-        return cls(
-            url=presign(image.key) if image.key else image.source_url,
-            seed=image.seed,
-            content_type=image.content_type,
-            width=image.width,
-            height=image.height,
-            bytes=image.bytes,
-            archived=image.key is not None,
-        )
+    def of(cls, image: Image, presign: Presign) -> Self:
+        url = presign(image.key) if image.key else image.source_url
+        return cls.model_validate(vars(image) | {"url": url, "archived": image.key is not None})
 
 
 class ErrorView(View):
-    code: str
+    code: str = Field(description="The provider's error code, or one of fluxgate's")
     message: str
-
-    @classmethod
-    def of(cls, error: TaskError | None) -> ErrorView | None:
-        return cls(code=error.code, message=error.message) if error else None
 
 
 class WebhookView(View):
-    """How far the webhook about the outcome has come."""
+    """The delivery of the webhook."""
 
     state: DeliveryState
-    attempts: int
-    next_at: datetime | None
-    last_answer: str | None
-
-    @classmethod
-    def of(cls, delivery: Delivery | None) -> WebhookView | None:
-        if delivery is None:
-            return None
-        return cls(
-            state=delivery.state,
-            attempts=delivery.attempts,
-            next_at=delivery.next_at,
-            last_answer=delivery.last_answer,
-        )
+    attempts: int = Field(description="Delivery tries so far")
+    next_at: datetime | None = Field(description="When the next try is due")
+    last_answer: str | None = Field(description="The receiver's last response, as a short code such as http_500")
 
 
 class TaskView(View):
@@ -101,33 +82,21 @@ class TaskView(View):
     prompt: str
     size: str
     count: int
-    images: list[ImageView]
-    error: ErrorView | None
-    metadata: dict[str, str]
-    webhook: WebhookView | None = Field(description="Where a callback_url is told of the outcome")
+    images: list[ImageView] = Field(description="Empty until the task has succeeded")
+    error: ErrorView | None = Field(description="Why the task failed")
+    metadata: dict[str, str] = Field(description="As sent with the request")
+    webhook: WebhookView | None = Field(description="Null without an outcome or a callback_url")
     created_at: datetime
-    updated_at: datetime
-    expires_at: datetime
+    updated_at: datetime = Field(description="When the status last changed")
+    expires_at: datetime = Field(description="When the task and its images are deleted")
 
     @classmethod
-    def of(cls, task: Task, presign: Callable[[str], str] | None = None) -> Self:
-        """Images are shown once the task has succeeded: before that their URLs are the provider's and may die."""
-        shown = task.images if presign and task.status is Status.SUCCEEDED else ()
-        return cls(
-            task_id=task.task_id,
-            status=PublicStatus.of(task.status),
-            action=task.action,
-            model=task.model,
-            prompt=task.prompt,
-            size=task.size,
-            count=task.count,
-            images=[ImageView.of(image, presign) for image in shown] if presign else [],
-            error=ErrorView.of(task.error),
-            metadata=task.metadata,
-            webhook=WebhookView.of(task.webhook),
-            created_at=task.created_at,
-            updated_at=task.updated_at,
-            expires_at=task.expires_at,
+    def of(cls, task: Task, presign: Presign | None = None) -> Self:
+        """Images appear once the task has succeeded. Before that their URLs are the provider's and may expire."""
+        visible = task.images if task.status is Status.SUCCEEDED else ()
+        images = [ImageView.of(image, presign) for image in visible] if presign else []
+        return cls.model_validate(
+            vars(task) | {"status": PublicStatus.of(task.status), "images": images, "webhook": task.webhook}
         )
 
 
@@ -136,13 +105,13 @@ class ImageUrl(View):
 
 
 class SettledTaskView(TaskView):
-    """A task that was waited for. What OpenAI's clients look for is there too."""
+    """A task that the client waited for, with the fields that OpenAI clients read."""
 
     created: int = Field(description="created_at in seconds since 1970")
-    data: list[ImageUrl] = Field(description="The images' URLs once more")
+    data: list[ImageUrl] = Field(description="The URLs of the images")
 
     @classmethod
-    def of(cls, task: Task, presign: Callable[[str], str] | None = None) -> Self:
+    def of(cls, task: Task, presign: Presign | None = None) -> Self:
         view = TaskView.of(task, presign)
         data = [ImageUrl(url=image.url) for image in view.images]
         return cls(**dict(view), created=int(task.created_at.timestamp()), data=data)

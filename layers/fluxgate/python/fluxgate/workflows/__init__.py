@@ -1,1 +1,1 @@
-"""One module per function, each a paragraph of effects in their order."""
+"""One module per function: its effects in order."""

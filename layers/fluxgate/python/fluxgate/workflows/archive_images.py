@@ -1,91 +1,100 @@
-"""Bring a task's images from the provider into the bucket, then let it succeed."""
+"""Copy a task's images from the provider into the bucket, then mark it succeeded."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from fluxgate.errors import ArchiveIncomplete, ImageUnavailable, InvalidTransition, StorageUnavailable, TaskNotFound
 from fluxgate.tasks.model import Image, Status, Task
-from fluxgate.telemetry import about_task, count, logger, milliseconds
+from fluxgate.telemetry import annotate_task, count, logger, milliseconds
 
 if TYPE_CHECKING:
+    from fluxgate.clock import Clock
     from fluxgate.images.archive import ImageArchive
     from fluxgate.tasks.store import TaskStore
-    from fluxgate.wire.messages import ArchiveJob
+    from fluxgate.wire.jobs import ArchiveJob
 
-TOTAL_SECONDS = 50.0  # for all images of a task: below the function's timeout
+TOTAL_SECONDS = 50.0  # for all images of a task; below the function's timeout
 
-Fault = ImageUnavailable | StorageUnavailable
+ArchiveError = ImageUnavailable | StorageUnavailable
 
 
 def archive_images(
-    job: ArchiveJob, *, attempt: int, attempts: int, max_age: timedelta, images: ImageArchive, tasks: TaskStore
+    job: ArchiveJob,
+    *,
+    receive_count: int,
+    max_receives: int,
+    max_age: timedelta,
+    images: ImageArchive,
+    tasks: TaskStore,
+    clock: Clock,
 ) -> None:
-    """One put per image, then one write. What is missing is tried again in the next attempt. After `attempts` of them
-    the task succeeds with what there is, if the rest is gone for good or older than `max_age`, and else waits.
+    """Store each image, then write once. Missing images are retried when the message is received again. After
+    `max_receives` the task succeeds with the images it has if the others cannot be fetched any more or are older than
+    `max_age`; otherwise it is postponed.
 
-    Raises ArchiveIncomplete where another attempt should follow, and StorageUnavailable: an image that only the bucket
-    did not take is never given up.
+    Raises ArchiveIncomplete if the message should be received again, and StorageUnavailable: images that only our
+    bucket refused are never given up.
     """
-    about_task(job.task_id)
-    kept: dict[str, Any] = {}
+    annotate_task(job.task_id)
+    archived: dict[str, Any] = {}
     try:
-        wanted = job.images if attempt == 1 else _note(job, attempt, {}, tasks).images
-        kept, faults = _archive(job, wanted, images)
-        if faults:
-            task = _note(job, attempt, kept, tasks)
-            missing = _unfetched(fault for index, fault in faults.items() if task.images[index].key is None)
-            if missing and attempt < attempts:
+        wanted = job.images if receive_count == 1 else _record(job, receive_count, {}, tasks).images
+        archived, errors = _archive(job, wanted, images, clock)
+        if errors:
+            task = _record(job, receive_count, archived, tasks)
+            missing = _unfetched(error for index, error in errors.items() if task.images[index].key is None)
+            if missing and receive_count < max_receives:
                 raise ArchiveIncomplete
-            if datetime.now(UTC) - job.generated_at < max_age and any(not fault.final for fault in missing):
+            if clock.now() - job.generated_at < max_age and any(not error.final for error in missing):
                 tasks.postpone(task)
                 logger.warning("Archiving postponed", extra={"missing": len(missing)})
                 return
-        task = tasks.advance(job.task_id, Status.SUCCEEDED, **kept)
-    except InvalidTransition as refused:  # a repeated message: the work is done
-        logger.info("Archive has nothing to do", extra={"reason": str(refused)})
+        task = tasks.transition(job.task_id, Status.SUCCEEDED, **archived)
+    except InvalidTransition as refused:  # a repeated message
+        logger.info("Nothing to archive", extra={"reason": str(refused)})
         return
-    except TaskNotFound:  # deleted meanwhile, as its images have to be
-        images.delete([image.key for image in kept.values()])
-        logger.info("Archive of a task that is gone")
+    except TaskNotFound:  # deleted, so its images must be deleted as well
+        images.delete([image.key for image in archived.values()])
+        logger.info("Archived task was deleted")
         return
     count("TaskSucceeded")
     milliseconds("CallbackToArchived", (task.updated_at - job.generated_at).total_seconds() * 1000)
     logger.info("Task succeeded", extra={"images": len(task.images)})
 
 
-def _note(job: ArchiveJob, attempt: int, kept: dict[str, Any], tasks: TaskStore) -> Task:
-    """Count the attempt, and so learn what others have archived."""
-    return tasks.record(job.task_id, while_in=Status.GENERATED, archive_attempts=attempt, **kept)
+def _record(job: ArchiveJob, receive_count: int, archived: dict[str, Any], tasks: TaskStore) -> Task:
+    """Store progress. The returned task shows what overlapping messages have archived."""
+    return tasks.update(job.task_id, while_in=Status.GENERATED, archive_attempts=receive_count, **archived)
 
 
-def _archive(job: ArchiveJob, wanted: Sequence[Image], images: ImageArchive) -> tuple[dict[str, Any], dict[int, Fault]]:
-    """The images that are in the bucket now, each under its place in the item, so that messages that overlap do not
-    undo each other's work; and why others are not, each by its index."""
-    deadline = time.monotonic() + TOTAL_SECONDS
-    kept: dict[str, Any] = {}
-    faults: dict[int, Fault] = {}
+def _archive(
+    job: ArchiveJob, wanted: Sequence[Image], images: ImageArchive, clock: Clock
+) -> tuple[dict[str, Any], dict[int, ArchiveError]]:
+    """Archived images by list element, so that overlapping messages do not overwrite each other; errors by index."""
+    deadline = clock.monotonic() + TOTAL_SECONDS
+    archived: dict[str, Any] = {}
+    errors: dict[int, ArchiveError] = {}
     for index, image in enumerate(wanted):
         if image.key:
             continue
-        seconds = (deadline - time.monotonic()) / (len(wanted) - index)  # what an earlier image left is the later ones'
+        seconds = (deadline - clock.monotonic()) / (len(wanted) - index)  # unused time goes to the later images
         try:
-            kept[f"images[{index}]"] = images.archive(image, f"{job.owner}/{job.task_id}/{index}", seconds)
-        except (ImageUnavailable, StorageUnavailable) as fault:
-            logger.warning("Image not archived", extra={"index": index, "reason": str(fault)})
+            archived[f"images[{index}]"] = images.archive(image, f"{job.owner}/{job.task_id}/{index}", seconds)
+        except (ImageUnavailable, StorageUnavailable) as error:
+            logger.warning("Image not archived", extra={"index": index, "reason": str(error)})
             count("ImageNotArchived")
-            faults[index] = fault
-    return kept, faults
+            errors[index] = error
+    return archived, errors
 
 
-def _unfetched(missing: Iterable[Fault]) -> list[ImageUnavailable]:
-    """Raises the first StorageUnavailable: what lives at the provider is not given up for our bucket's sake."""
+def _unfetched(errors: Iterable[ArchiveError]) -> list[ImageUnavailable]:
+    """Raises the first StorageUnavailable: the provider still has that image."""
     found = []
-    for fault in missing:
-        if isinstance(fault, StorageUnavailable):
-            raise fault
-        found.append(fault)
+    for error in errors:
+        if isinstance(error, StorageUnavailable):
+            raise error
+        found.append(error)
     return found

@@ -1,11 +1,11 @@
-"""Delete a task and its images because its owner asks for it."""
+"""Delete a task and its images on behalf of its owner."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxgate.tasks.deletion import remove
-from fluxgate.telemetry import about_task
+from fluxgate.tasks.deletion import finish_deletion
+from fluxgate.telemetry import annotate_task
 
 if TYPE_CHECKING:
     from fluxgate.images.store import ImageStore
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def delete_task(task_id: str, *, owner: str, tasks: TaskStore, images: ImageStore) -> None:
-    """First nobody sees the task any more, then its images go, then it is a tombstone. After a crash in between, or a
-    refusal of the bucket's, the reconciler does the rest.
+    """Hide the task, delete its images, leave a tombstone. After a crash or an error in between, the reconciler does
+    the rest.
 
-    Raises TaskNotFound, TaskInFlight, StorageUnavailable.
+    Raises TaskNotFound, TaskInFlight or StorageUnavailable.
     """
-    about_task(task_id)
-    remove(tasks.begin_deletion(task_id, owner), tasks=tasks, images=images)
+    annotate_task(task_id)
+    finish_deletion(tasks.begin_deletion(task_id, owner), tasks=tasks, images=images)

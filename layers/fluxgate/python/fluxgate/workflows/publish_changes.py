@@ -1,4 +1,4 @@
-"""Tell the rest of the system what changed in the table."""
+"""Queue generated tasks for archiving and announce outcomes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from fluxgate.outcomes.events import announce
 from fluxgate.tasks.model import OUTCOMES, Status, Task
-from fluxgate.telemetry import about_task, logger
-from fluxgate.wire.messages import ArchiveJob
+from fluxgate.telemetry import annotate_task, logger
+from fluxgate.wire.jobs import ArchiveJob
 
 if TYPE_CHECKING:
     from fluxgate.aws.messaging import EventBus, Queue
@@ -15,14 +15,13 @@ if TYPE_CHECKING:
 
 
 def publish_change(before: Task | None, after: Task, *, archive: Queue, bus: EventBus, tasks: TaskStore) -> None:
-    """A task that has become `generated` goes to the archive; one that has its outcome is announced. Other changes are
-    passed over.
+    """Ignores changes that are not a transition to `generated` or to an outcome.
 
-    Raises QueueUnavailable or StorageUnavailable: the record comes again, and so does what was sent for it.
+    Raises QueueUnavailable or StorageUnavailable. The record is then processed again, its message or event repeated.
     """
     if before and before.status is after.status:
         return
-    about_task(after.task_id)
+    annotate_task(after.task_id)
     if after.status is Status.GENERATED:
         archive.send(ArchiveJob.of(after).to_json())
         logger.info("Task queued for archiving")

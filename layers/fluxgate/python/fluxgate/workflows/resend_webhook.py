@@ -1,4 +1,4 @@
-"""Deliver an outcome's webhook again because its owner asks for it."""
+"""Deliver an outcome's webhook again on behalf of the task's owner."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from fluxgate.errors import InvalidTransition, NothingToDeliver
 from fluxgate.tasks.model import Delivery, DeliveryState, Task
-from fluxgate.telemetry import about_task, logger
-from fluxgate.wire.messages import WebhookJob
+from fluxgate.telemetry import annotate_task, logger
+from fluxgate.wire.jobs import WebhookJob
 
 if TYPE_CHECKING:
     from fluxgate.aws.messaging import Queue
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 
 def resend_webhook(task_id: str, *, owner: str, tasks: TaskStore, queue: Queue) -> Task:
-    """Begin the delivery anew, with the same webhook id and a new schedule of retries.
+    """Restart the delivery with the same webhook id and a fresh schedule of tries.
 
-    Raises TaskNotFound, or NothingToDeliver where the task has no outcome yet or no callback_url.
+    Raises TaskNotFound, or NothingToDeliver without an outcome or a callback_url.
     """
-    about_task(task_id)
-    task = _begin_anew(tasks.get(task_id, owner), tasks)
-    queue.send(WebhookJob.of(task).model_dump_json())
+    annotate_task(task_id)
+    task = _restart_delivery(tasks.get(task_id, owner), tasks)
+    queue.send(WebhookJob.of(task).to_json())
     logger.info("Webhook queued again")
     return task
 
 
-def _begin_anew(task: Task, tasks: TaskStore) -> Task:
-    """Where an attempt or a late result is noted meanwhile, what is stored then is begun anew."""
+def _restart_delivery(task: Task, tasks: TaskStore) -> Task:
+    """Repeats with the stored task if a delivery try or a late result came first."""
     while task.webhook:
-        anew = Delivery(outcome=task.status, state=DeliveryState.PENDING, attempts=0)
+        restarted = Delivery(outcome=task.status, state=DeliveryState.PENDING, attempts=0)
         try:
-            return tasks.note(task, delivery=anew)
+            return tasks.update_outcome(task, delivery=restarted)
         except InvalidTransition as refused:
             task = refused.task
     raise NothingToDeliver

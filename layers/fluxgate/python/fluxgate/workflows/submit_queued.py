@@ -1,14 +1,15 @@
-"""Submit what waits on the submission queue: deferred tasks, and requests that other systems put there."""
+"""Submit what waits on the submission queue: deferred tasks and orders from other systems."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from fluxgate.errors import IdempotencyMismatch, InvalidRequest, InvalidTransition, TaskDeleted, TaskNotFound
+from fluxgate.errors import IdempotencyConflict, InvalidRequest, InvalidTransition, TaskNotFound
+from fluxgate.outcomes.events import reject_order
 from fluxgate.submission.orders import Order
 from fluxgate.tasks.model import Attempt, Status
-from fluxgate.telemetry import about_task, count, logger
+from fluxgate.telemetry import annotate_task, logger
 
 if TYPE_CHECKING:
     from fluxgate.aws.messaging import EventBus
@@ -19,23 +20,23 @@ if TYPE_CHECKING:
 def submit_message(
     parse: Callable[[], str | Order], *, message_id: str, intake: Intake, submitter: Submitter, bus: EventBus
 ) -> None:
-    """Do what a message asks for. An order that cannot be accepted is rejected on the bus and never comes again."""
+    """Submit the task or order of a message. An invalid order is rejected on the bus and not received again."""
     try:
-        wanted = parse()
-        if isinstance(wanted, Order):
-            submit_order(wanted, intake=intake, submitter=submitter)
+        content = parse()
+        if isinstance(content, Order):
+            submit_order(content, intake=intake, submitter=submitter)
         else:
-            submit_queued(wanted, submitter=submitter)
-    except (InvalidRequest, IdempotencyMismatch, TaskDeleted) as error:
-        reject(message_id, error, bus=bus)
+            submit_queued(content, submitter=submitter)
+    except (InvalidRequest, IdempotencyConflict) as error:
+        reject_order(message_id, error, bus=bus)
 
 
 def submit_queued(task_id: str, *, submitter: Submitter) -> None:
-    """Claim a queued task and submit it. One that is no longer queued has been claimed, cancelled or settled.
+    """Claim a queued task and submit it. Skips a task that is no longer queued.
 
-    Raises StorageUnavailable before anything is sent: then the message comes again.
+    Raises StorageUnavailable before anything is sent; the message is then received again.
     """
-    about_task(task_id)
+    annotate_task(task_id)
     attempt = Attempt()
     try:
         task = submitter.tasks.claim(task_id, attempt)
@@ -46,21 +47,12 @@ def submit_queued(task_id: str, *, submitter: Submitter) -> None:
 
 
 def submit_order(order: Order, *, intake: Intake, submitter: Submitter) -> None:
-    """Store an order as a queued task, then submit it. The same order again, by a redelivery, is the same task.
+    """Store an order as a queued task, then submit it. A redelivered order is the same task.
 
-    Raises IdempotencyMismatch, TaskDeleted, or StorageUnavailable.
+    Raises IdempotencyConflict or StorageUnavailable.
     """
     task, replayed = intake.store(order.request, order.owner, order.idempotency_key, Status.QUEUED, Attempt())
-    about_task(task.task_id)
+    annotate_task(task.task_id)
     logger.info("Order replayed" if replayed else "Task created", extra={"model": task.model, "owner": order.owner})
     if task.status is Status.QUEUED:
         submit_queued(task.task_id, submitter=submitter)
-
-
-def reject(message_id: str, error: InvalidRequest | IdempotencyMismatch | TaskDeleted, *, bus: EventBus) -> None:
-    """Tell the bus what is wrong with an order. It blocks no other, and is not tried again."""
-    faults = error.errors if isinstance(error, InvalidRequest) else [("idempotency_key", error.MESSAGE)]
-    logger.warning("Order rejected", extra={"message_id": message_id, "faults": len(faults)})
-    count("OrderRejected")
-    errors = [{"field": field, "message": message} for field, message in faults]
-    bus.put("Image Request Rejected", {"message_id": message_id, "errors": errors})

@@ -1,11 +1,11 @@
-"""Accept a request and hand it to the provider, once."""
+"""Store a request as a task and submit it to the provider."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from fluxgate.tasks.model import Attempt, Status, Task
-from fluxgate.telemetry import about_model, about_task, logger
+from fluxgate.telemetry import annotate_model, annotate_task, logger
 
 if TYPE_CHECKING:
     from fluxgate.submission.intake import Intake, Request
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 def submit_task(
     request: Request, *, owner: str, key: str | None, intake: Intake, submitter: Submitter
 ) -> tuple[Task, bool]:
-    """Store, submit, store the answer: in this order, so that no submission is without a task. The task, and whether an
-    earlier request with the same key had created it: then nothing is submitted.
+    """Store, submit, store the result: in this order, so that every submission has a task. Returns the task and whether
+    an earlier request with the same key had created it; then nothing is submitted.
 
-    Once the task is stored nothing raises. Before that: IdempotencyMismatch, StorageUnavailable.
+    Never raises once the task is stored. Before that: IdempotencyMismatch, TaskDeleted or StorageUnavailable.
     """
     attempt = Attempt()
     task, replayed = intake.store(request, owner, key, Status.SUBMITTING, attempt)
-    about_task(task.task_id)
-    about_model(task.model)
+    annotate_task(task.task_id)
+    annotate_model(task.model)
     if replayed:
         logger.info("Request replayed", extra={"owner": owner})
         return task, True

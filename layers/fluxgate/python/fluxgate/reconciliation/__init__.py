@@ -1,0 +1,1 @@
+"""Repairs of tasks whose next step was lost."""
