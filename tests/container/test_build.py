@@ -13,7 +13,7 @@ from tests.bench.builds import layer_sizes
 from tests.container import imports
 from tests.harness import called_services
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(600), pytest.mark.usefixtures("sam")]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(600), pytest.mark.usefixtures("sam")]
 
 DEPENDENCIES = BUILD / "DependenciesLayer/python"
 FLUXGATE = BUILD / "FluxgateLayer/python"

@@ -13,7 +13,7 @@ from local.sam import SamLocal, logical_id
 from local.seeds import GENERATED, QUEUED, REMOVED, SUBMITTED, SUCCEEDED
 from local.stack import ROOT
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(600)]
 
 EVENTS = sorted((ROOT / "events").glob("*.json"))
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from local.sam import SamLocal
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(600)]
 
 PROMPT = "A lighthouse in a storm"
 
