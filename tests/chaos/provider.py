@@ -78,7 +78,7 @@ class FaultyProvider(Simulator):
         finally:
             if self._rng.chance(KILL_RATE, number, index, "killed after submission"):
                 self._kill(number, "submit", "function killed after submission")
-        if number is not None and Plan(number, self._rng).submission == "500 with the provider's body, but accepted":
+        if number is not None and Plan(number, self._rng).submission == "500 with JSON body, but accepted":
             return Reply(500, "application/json", b'{"error": {"code": "api_error", "message": "fetch failed"}}')
         return reply
 
