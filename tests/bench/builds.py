@@ -1,4 +1,4 @@
-"""The packages under measurement: what `sam build` makes of the repository, by its Makefiles and by default."""
+"""Builds the packages to measure with `sam build`: by the layers' Makefiles, and by SAM's default build method."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ DEPENDENCIES, FLUXGATE = "DependenciesLayer", "FluxgateLayer"
 
 @dataclass(frozen=True)
 class Builds:
-    """Packages by folder of `functions/`, made on first use."""
+    """Deployment packages by folder of `functions/`, unpacked on first use."""
 
-    ours: Path
+    product: Path
     default: Path
 
     @classmethod
     def make(cls, sam: str) -> Self:
-        """Runs `sam build` twice: by the layers' Makefiles, and with the build method that one gets without them."""
+        """Run `sam build` with each build method."""
         shutil.rmtree(SCRATCH, ignore_errors=True)
         build(sam)
         _build_by_default(sam)
         return cls(BUILD, SCRATCH / "default")
 
     def function(self, folder: str) -> Package:
-        return _package(f"ours-{folder}", self.ours / logical_id(folder), self.ours, DEPENDENCIES, FLUXGATE)
+        return _package(f"product-{folder}", self.product / logical_id(folder), self.product, DEPENDENCIES, FLUXGATE)
 
     def by_default(self, folder: str) -> Package:
         return _package(f"default-{folder}", self.default / logical_id(folder), self.default, DEPENDENCIES, FLUXGATE)
 
     def bare(self, folder: str) -> Package:
-        """The bare handler, with the dependencies that fluxgate has."""
-        return _package(f"bare-{folder}", BARE / folder, self.ours, DEPENDENCIES)
+        """The bare handler with fluxgate's dependencies layer."""
+        return _package(f"bare-{folder}", BARE / folder, self.product, DEPENDENCIES)
 
 
 def _package(name: str, function: Path, build: Path, *layers: str) -> Package:
@@ -56,8 +56,8 @@ def _package(name: str, function: Path, build: Path, *layers: str) -> Package:
 
 
 def _build_by_default(sam: str) -> None:
-    """The same code by `BuildMethod: python3.13`, which strips all bytecode. It wants the layers' content one level
-    lower, and all paths beside the template, which therefore are made absolute."""
+    """Build with `BuildMethod: python3.13`, which strips all bytecode. It expects the layers' content one level lower.
+    Paths become absolute because the changed template is in another folder."""
     text = (ROOT / "template.yaml").read_text()
     text = re.sub(r"BuildMethod: makefile", f"BuildMethod: python3.13, BuildArchitecture: {architecture()}", text)
     text = text.replace("ContentUri: layers/fluxgate", "ContentUri: layers/fluxgate/python")
@@ -68,7 +68,7 @@ def _build_by_default(sam: str) -> None:
 
 
 def layer_sizes(layer: Path) -> tuple[int, int]:
-    """In bytes: zipped, as Lambda takes it, and unzipped."""
+    """Bytes zipped, as uploaded to Lambda, and unzipped."""
     files = [path for path in layer.rglob("*") if path.is_file()]
     with ZipFile(zipped := BytesIO(), "w", ZIP_DEFLATED) as archive:
         for path in files:

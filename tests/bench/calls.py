@@ -1,6 +1,6 @@
-"""What each operation asks for: requests by service, items read and written, counted where they pass.
+"""Counts the requests, items and capacity units of each operation.
 
-`python -m tests.bench.calls` counts, and writes the table with which `make test` compares.
+`python -m tests.bench.calls` writes them to calls.json; `make test` compares new counts with that file.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from local.runtime import Runtime
 from local.stack import LAYER, Stack
 from local.telemetry import XRayDaemon
 from tests.bench.capacity import Index, item_bytes
-from tests.bench.operations import OPERATIONS, Ground, Operation
-from tests.bench.wire import Call, Wire
+from tests.bench.operations import OPERATIONS, FixtureStore, Operation
+from tests.bench.recording_proxy import Call, RecordingProxy
 from tests.harness import Event
 
 TABLE = Path(__file__).with_name("calls.json")
-SIZES = (100, 2_000)  # tasks stored, in `make test`
+SIZES = (100, 2_000)  # stored tasks, in `make test`
 
 Invoke = Callable[[Event], Any]
-Open = Callable[[str], AbstractContextManager[Invoke]]
-"""A function by its folder's name, in a process that has just started: its first event is a cold start's."""
+Launch = Callable[[str], AbstractContextManager[Invoke]]
+"""Starts a process for a function, given by its folder's name. The first event is a cold start."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Of one event in a warm process. `first` is what a process asks for with its first event besides."""
+    """Counts of one event in a warm process. `first`: requests that only a process's first event makes."""
 
     requests: dict[str, int]
     first: dict[str, int]
@@ -44,7 +44,7 @@ class Counts:
 
     @classmethod
     def of(cls, calls: Sequence[Call], first: Sequence[Call], indexes: Sequence[Index]) -> Counts:
-        warm, cold = (Counter(call.name for call in some) for some in (calls, first))
+        warm, cold = (Counter(call.name for call in group) for group in (calls, first))
         writes = [call.write for call in calls if call.write]
         return cls(
             requests=dict(sorted(warm.items())),
@@ -56,30 +56,30 @@ class Counts:
         )
 
 
-def count(operation: Operation, ground: Ground, launch: Open) -> tuple[Counts, list[Call]]:
-    """The figures, and the calls of the warm event. Raises AssertionError where one was refused."""
+def count(operation: Operation, fixtures: FixtureStore, launch: Launch) -> tuple[Counts, list[Call]]:
+    """The counts and the calls of the warm event. Raises AssertionError if a call was refused."""
     with launch(operation.function) as invoke:
-        first = _calls(operation, ground, invoke)
-        calls = _calls(operation, ground, invoke)
-    return Counts.of(calls, first, ground.indexes), calls
+        first = _calls(operation, fixtures, invoke)
+        calls = _calls(operation, fixtures, invoke)
+    return Counts.of(calls, first, fixtures.indexes), calls
 
 
-def _calls(operation: Operation, ground: Ground, invoke: Invoke) -> list[Call]:
-    event = operation.prepare(ground)
-    ground.wire.take()
+def _calls(operation: Operation, fixtures: FixtureStore, invoke: Invoke) -> list[Call]:
+    event = operation.prepare(fixtures)
+    fixtures.proxy.drain()
     invoke(event)
-    calls = ground.wire.take()
+    calls = fixtures.proxy.drain()
     assert all(call.status < 300 for call in calls), (operation.name, calls)
     return calls
 
 
 def writes_of(calls: Sequence[Call], indexes: Sequence[Index]) -> list[dict[str, Any]]:
-    """What is written: the item's size, and what becomes of it in each index."""
+    """Each write: item sizes in bytes, changes in the indexes, write units."""
     return [
         {
             "bytes_before": item_bytes(call.write.before),
             "bytes": item_bytes(call.write.after),
-            "indexes": call.write.places(indexes),
+            "indexes": call.write.index_changes(indexes),
             "units": call.write.units(indexes),
         }
         for call in calls
@@ -87,25 +87,25 @@ def writes_of(calls: Sequence[Call], indexes: Sequence[Index]) -> list[dict[str,
     ]
 
 
-class Processes(CompositeContext):
-    """A context manager: counts all operations, their handlers in local processes."""
+class OperationCounter(CompositeContext):
+    """A context manager. Runs the handlers in local processes."""
 
     def _start(self, parts: ExitStack) -> None:
-        self._wire = parts.enter_context(Wire())
+        self._proxy = parts.enter_context(RecordingProxy())
         simulator = parts.enter_context(Simulator(behaviour=Behaviour(callbacks=0, latency=0)))
         self._xray = parts.enter_context(XRayDaemon())
         self._stack = parts.enter_context(
-            Stack(functions=False, flux_api_url=self._wire.url, aws_proxy=self._wire.front)
+            Stack(functions=False, flux_api_url=self._proxy.url, aws_proxy=self._proxy.forward_to)
         )
-        self._ground = Ground(self._stack, simulator, self._wire)
+        self._fixtures = FixtureStore(self._stack, simulator, self._proxy)
 
     def count(self, size: int) -> dict[str, Counts]:
-        """With so many tasks stored, at least: they only become more."""
+        """Counts by operation, with at least `size` tasks stored."""
         return {operation.name: self.count_one(operation, size) for operation in OPERATIONS}
 
     def count_one(self, operation: Operation, size: int) -> Counts:
-        self._ground.fill(size)
-        return count(operation, self._ground, self._launch)[0]
+        self._fixtures.fill(size)
+        return count(operation, self._fixtures, self._launch)[0]
 
     @contextmanager
     def _launch(self, function: str) -> Iterator[Invoke]:
@@ -122,7 +122,7 @@ class Processes(CompositeContext):
 
 
 def differences(table: Mapping[str, Any], counted: Mapping[str, Counts]) -> list[str]:
-    """What has changed, a line for each figure."""
+    """One line for each changed count."""
     now = {name: asdict(counts) for name, counts in counted.items()}
     return [
         f"{name}: {figure} {_figure(table, name, figure)} -> {_figure(now, name, figure)}"
@@ -136,13 +136,13 @@ def _figure(table: Mapping[str, Any], name: str, figure: str) -> Any:
     return table.get(name, {}).get(figure)
 
 
-def written(counted: Mapping[str, Counts]) -> str:
+def as_json(counted: Mapping[str, Counts]) -> str:
     return json.dumps({name: asdict(counts) for name, counts in counted.items()}, indent=2) + "\n"
 
 
 if __name__ == "__main__":
-    with Processes() as processes:
-        counted = processes.count(SIZES[0])
+    with OperationCounter() as counter:
+        counted = counter.count(SIZES[0])
     for change in differences(json.loads(TABLE.read_text()), counted):
         print(change)
-    TABLE.write_text(written(counted))
+    TABLE.write_text(as_json(counted))

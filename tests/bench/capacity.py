@@ -1,4 +1,4 @@
-"""What DynamoDB charges for: the size of an item, and the units that a read or a write of it takes."""
+"""Computes item sizes and the capacity units of reads and writes by DynamoDB's rules."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
 WRITE_UNIT, READ_UNIT = 1024, 4096  # bytes
-DOCUMENT = 3  # of a list or a map, beside one byte for each element
+DOCUMENT = 3  # bytes of overhead of a list or map, plus one byte for each element
 
-TABLE = "table"  # beside the indexes' names
+TABLE = "table"  # a key next to the indexes' names
 
-Item = Mapping[str, Any]  # in DynamoDB's JSON
+Item = Mapping[str, Any]  # DynamoDB JSON
 
 
 @dataclass(frozen=True)
 class Index:
-    """It holds whole items: those that have its key."""
+    """Projects all attributes of the items that have its key."""
 
     name: str
     key: tuple[str, ...]
 
     def entry(self, item: Item | None) -> tuple[Any, ...] | None:
-        """Where an item stands in the index; None where it does not."""
+        """The item's key in the index; None if the index does not contain it."""
         if item is None or not all(name in item for name in self.key):
             return None
         return tuple(item[name] for name in self.key)
@@ -32,18 +32,18 @@ class Index:
 
 @dataclass(frozen=True)
 class Write:
-    """One accepted write of one item: what was stored before and after, None for nothing."""
+    """One accepted write of one item. None stands for no item before or after."""
 
     before: Item | None
     after: Item | None
 
     def units(self, indexes: Sequence[Index]) -> dict[str, int]:
-        """Of the table, and of each index. One whose key changes is written twice, to remove and to put."""
+        """Write units of the table and of each index. A changed index key takes two writes: a delete and a put."""
         larger = max(item_bytes(self.before), item_bytes(self.after))
         return {TABLE: _write_units(larger)} | {index.name: self._index_units(index) for index in indexes}
 
-    def places(self, indexes: Sequence[Index]) -> dict[str, str]:
-        """What happens to the item in each index that it is or was in."""
+    def index_changes(self, indexes: Sequence[Index]) -> dict[str, str]:
+        """put, removed, moved or changed, for each index affected."""
         return {index.name: change for index in indexes if (change := self._change(index))}
 
     def _change(self, index: Index) -> str:
@@ -67,7 +67,7 @@ class Write:
 
 
 def read_units(size: int, *, consistent: bool) -> float:
-    """Of one item that is read by its key, or of one query over items of this size together."""
+    """Units of reading one item, or of one query over items with this total size in bytes."""
     return max(math.ceil(size / READ_UNIT), 1) * (1 if consistent else 0.5)
 
 
@@ -98,6 +98,6 @@ def _value_bytes(value: Mapping[str, Any]) -> int:
 
 
 def _number_bytes(digits: str) -> int:
-    """One byte for two significant digits, one more, and one for the sign below zero."""
+    """One byte for every two significant digits, one byte more, and one for a negative sign."""
     significant = digits.lstrip("-").replace(".", "").strip("0")
     return math.ceil(len(significant) / 2) + 1 + digits.startswith("-")

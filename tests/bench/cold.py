@@ -1,4 +1,4 @@
-"""Cold starts: the time from an event to its answer, in an execution environment that has seen none before."""
+"""Measures cold starts: the time from the first event of an execution environment to its response."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tests.harness import event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.bench.backends import Backends
     from tests.bench.builds import Builds
     from tests.bench.sandbox import Package, Sandbox
-    from tests.bench.scene import Scene
 
 ROUNDS = 15
 SUBMIT, CALLBACK = event("submit_task.good_generate"), event("receive_callback.good_success")
 
 
 @dataclass(frozen=True)
-class Side:
-    """One of those that are compared: a package, and the function whose place it takes."""
+class Variant:
+    """A package to compare, running with the environment and role of a function."""
 
     name: str
     function: str
@@ -31,35 +31,35 @@ class Side:
     seconds: list[float] = field(default_factory=list)
 
     def invoke(self, sandbox: Sandbox) -> float:
-        answer, took = sandbox.invoke(self.event)
-        assert answer["statusCode"] == self.status, answer
+        response, took = sandbox.invoke(self.event)
+        assert response["statusCode"] == self.status, response
         return took
 
 
-def sides(builds: Builds) -> dict[str, Side]:
+def variants(builds: Builds) -> dict[str, Variant]:
     """By name."""
     submit, callback = "submit_task", "receive_callback"
-    every = [
-        Side("submit", submit, builds.function(submit), SUBMIT, HTTPStatus.ACCEPTED),
-        Side("submit, bare", submit, builds.bare(submit), SUBMIT, HTTPStatus.ACCEPTED),
-        Side("callback", callback, builds.function(callback), CALLBACK, HTTPStatus.OK),
-        Side("callback, bare", callback, builds.bare(callback), CALLBACK, HTTPStatus.OK),
+    found = [
+        Variant("submit", submit, builds.function(submit), SUBMIT, HTTPStatus.ACCEPTED),
+        Variant("submit, bare", submit, builds.bare(submit), SUBMIT, HTTPStatus.ACCEPTED),
+        Variant("callback", callback, builds.function(callback), CALLBACK, HTTPStatus.OK),
+        Variant("callback, bare", callback, builds.bare(callback), CALLBACK, HTTPStatus.OK),
     ]
-    return {side.name: side for side in every}
+    return {variant.name: variant for variant in found}
 
 
-def by_default(builds: Builds) -> Side:
-    """The product by `sam build`'s own build method."""
+def default_build(builds: Builds) -> Variant:
+    """The product, built by SAM's default build method."""
     package = builds.by_default("submit_task")
-    return Side("submit, default build", "submit_task", package, SUBMIT, HTTPStatus.ACCEPTED)
+    return Variant("submit, default build", "submit_task", package, SUBMIT, HTTPStatus.ACCEPTED)
 
 
-def measure(builds: Builds, scene: Scene, start: Callable[[Package, str], Sandbox]) -> dict[str, list[float]]:
-    """Seconds by side, taken in turns."""
-    every = [*sides(builds).values(), by_default(builds)]
+def measure(builds: Builds, backends: Backends, start: Callable[[Package, str], Sandbox]) -> dict[str, list[float]]:
+    """Seconds by variant. The variants run alternately."""
+    found = [*variants(builds).values(), default_build(builds)]
     for _ in range(ROUNDS):
-        for side in every:
-            scene.restore_submitted()
-            with start(side.package, side.function) as sandbox:
-                side.seconds.append(side.invoke(sandbox))
-    return {side.name: side.seconds for side in every}
+        for variant in found:
+            backends.restore_submitted()
+            with start(variant.package, variant.function) as sandbox:
+                variant.seconds.append(variant.invoke(sandbox))
+    return {variant.name: variant.seconds for variant in found}

@@ -1,4 +1,4 @@
-"""The vendor's own MCP server (mcp-flux-pro from PyPI) over HTTP, which submits to the same provider."""
+"""Runs the provider's own MCP server (mcp-flux-pro from PyPI) over HTTP, against the same simulated provider."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tests.harness import event
 if TYPE_CHECKING:
     from types import TracebackType
 
-TICK = 1 / os.sysconf("SC_CLK_TCK")
+TICK = 1 / os.sysconf("SC_CLK_TCK")  # seconds
 
 
 class FluxPro:
     """A context manager."""
 
     def __init__(self, python: Path, provider: str) -> None:
-        """`python` is that of the environment in which it is installed."""
+        """`python` is the interpreter of the environment with mcp-flux-pro; `provider` is the provider's URL."""
         self._provider = provider
         self._program = python.with_name("mcp-flux-pro")
         self._session = requests.Session()
-        # Stateless, as Streamable HTTP allows: nothing but the call itself is asked of it.
+        # Streamable HTTP without a session: the server only handles the call itself.
         self._session.headers.update(
             {
                 "Accept": "application/json, text/event-stream",
@@ -51,7 +51,7 @@ class FluxPro:
             stderr=subprocess.DEVNULL,
             process_group=0,
         )
-        self._wait()
+        self._wait_until_ready()
         return self
 
     def __exit__(
@@ -62,18 +62,18 @@ class FluxPro:
         self._process.wait()
 
     def work(self, submissions: int) -> float:
-        """Submit so often what our own event asks for. Seconds of the server's processor time."""
+        """Submit the request of our own event this many times; returns the server's processor time in seconds."""
         before = self._cpu()
         for number in range(submissions):
             self._submit(number)
         return self._cpu() - before
 
     def _submit(self, number: int) -> None:
-        asked = json.loads(event("submit_task.good_generate")["body"])
+        request = json.loads(event("submit_task.good_generate")["body"])
         arguments = {
-            "prompt": asked["prompt"],
-            "size": asked.get("size", "1024x1024"),
-            "model": asked.get("model", "flux-dev"),
+            "prompt": request["prompt"],
+            "size": request.get("size", "1024x1024"),
+            "model": request.get("model", "flux-dev"),
             "callback_url": "https://callbacks.example.com/hook",
         }
         call = {
@@ -82,17 +82,17 @@ class FluxPro:
             "method": "tools/call",
             "params": {"name": "flux_generate_image", "arguments": arguments},
         }
-        answer = self._session.post(self._url, json=call, timeout=30)
-        assert answer.ok, answer.text
-        assert "task_id" in answer.text, answer.text
+        response = self._session.post(self._url, json=call, timeout=30)
+        assert response.ok, response.text
+        assert "task_id" in response.text, response.text
 
     def _cpu(self) -> float:
         """User and system time (proc(5), fields 14 and 15)."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) * TICK
 
-    def _wait(self, seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
+    def _wait_until_ready(self, timeout: float = 120) -> None:
+        deadline = time.monotonic() + timeout
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
                 self._session.get(self._url.removesuffix("/mcp"), timeout=5, allow_redirects=False)
@@ -100,4 +100,4 @@ class FluxPro:
                 time.sleep(0.1)
             else:
                 return
-        raise TimeoutError("mcp-flux-pro does not answer")
+        raise TimeoutError("mcp-flux-pro does not respond")

@@ -1,4 +1,4 @@
-"""What was measured, beside what was promised: as a table for people, and as bench.json."""
+"""Reports measurements and their targets: as a text table and as bench.json."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from tests.bench.sandboxed import Examined
+    from tests.bench.measurements import Measurement
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A measurement, by itself or (`against`) as the ratio to another of the same run; both in `unit`."""
+    """A measurement and its target, `most`. With `against`, the target applies to the ratio to `other`, measured in the
+    same run. The field names are keys of bench.json."""
 
     name: str
     value: float
@@ -27,19 +28,19 @@ class Figure:
 
     @property
     def result(self) -> float:
-        """What the target is about."""
+        """The value that the target applies to."""
         return self.value if self.other is None else self.value / self.other
 
     @property
-    def holds(self) -> bool:
+    def meets_target(self) -> bool:
         return self.result <= self.most
 
 
 def ratio(
-    name: str, against: str, samples: Mapping[str, Sequence[float]], sides: tuple[str, str], most: float
+    name: str, against: str, samples: Mapping[str, Sequence[float]], variants: tuple[str, str], most: float
 ) -> Figure:
-    """Of two medians, given in seconds, in milliseconds."""
-    value, other = (median(samples[side]) * 1000 for side in sides)
+    """The ratio of two medians. Samples are in seconds, the figure is in milliseconds."""
+    value, other = (median(samples[variant]) * 1000 for variant in variants)
     return Figure(name, value, "ms", most, against, other)
 
 
@@ -55,18 +56,18 @@ def table(figures: Sequence[Figure]) -> str:
                 against,
                 f"{figure.result:.2f}" if figure.other is not None else "",
                 f"≤ {figure.most:g}",
-                "holds" if figure.holds else "MISSED",
+                "met" if figure.meets_target else "MISSED",
             )
         )
     return _aligned(rows)
 
 
-def counted(examined: Mapping[str, Examined]) -> str:
-    """What each operation asks for, one line for all sizes where they agree."""
+def counts_table(measurements: Mapping[str, Measurement]) -> str:
+    """Requests and items of each operation. Numbers of stored tasks with equal counts share a line."""
     rows: list[tuple[str, ...]] = [("operation", "tasks stored", "requests", "items read", "items written")]
-    for name, facts in examined.items():
+    for name, measurement in measurements.items():
         sizes: dict[tuple[str, ...], list[str]] = {}
-        for size, counts in facts.counts.items():
+        for size, counts in measurement.counts.items():
             requests = ", ".join(f"{number} {request}" for request, number in counts.requests.items())
             found = (requests, str(counts.items_read), str(counts.items_written))
             sizes.setdefault(found, []).append(f"{size:,}")

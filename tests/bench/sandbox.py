@@ -1,4 +1,4 @@
-"""One Lambda execution environment: AWS's runtime client and a handler from `sam build`, under the emulator of SAM."""
+"""One Lambda execution environment: AWS's runtime client and a built handler, under the SAM CLI's emulator."""
 
 from __future__ import annotations
 
@@ -24,28 +24,29 @@ from local.containers import Engine, architecture, engine, image
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-RIE = "samcli/local/rapid/aws-lambda-rie-{}"  # within the SAM CLI's environment
+RIE = "samcli/local/rapid/aws-lambda-rie-{}"  # in the SAM CLI's environment
 INVOKE = "/2015-03-31/functions/function/invocations"
-PORT = 8080  # within a container
-QUIETLY = ("--log-level", "error")
-MEASURED = Path(__file__).with_name("measured.py")
-USAGE = "usage"  # the event that it answers itself
+PORT = 8080  # in the container
+LOG_ERRORS_ONLY = ("--log-level", "error")
+INSTRUMENTATION = Path(__file__).with_name("instrumentation.py")
+HANDLER = "instrumentation.handler"
+USAGE = "usage"  # the event that instrumentation.py handles itself
 FUNCTION_TIMEOUT = 60  # seconds
 
 
 @dataclass(frozen=True)
 class Package:
-    """What is unpacked at AWS: a function's folder, and the layers as one /opt. Read-only, as there."""
+    """The unpacked code as at AWS: a function's folder, and the layers merged into /opt. Read-only."""
 
     task: Path
     opt: Path
 
     @classmethod
     def of(cls, function: Path, layers: list[Path], into: Path) -> Self:
-        """Put copies of a function's folder (with `measured.py` beside it) and of the layers into a new folder."""
+        """Copy a function's folder, `instrumentation.py` and the layers into the new folder `into`."""
         task, opt = into / "task", into / "opt"
         shutil.copytree(function, task)
-        shutil.copy(MEASURED, task)
+        shutil.copy(INSTRUMENTATION, task)
         opt.mkdir()
         for layer in layers:
             shutil.copytree(layer, opt, copy_function=os.link, dirs_exist_ok=True)
@@ -54,21 +55,21 @@ class Package:
 
 @dataclass(frozen=True)
 class Usage:
-    """Of the process that runs the handler, from its beginning."""
+    """Resource usage of the handler's process since it started."""
 
     cpu: float  # seconds
     peak_mib: float
 
 
 class Sandbox(CompositeContext):
-    """A context manager. The handler's process starts with the first event: its answer's time is a cold start's."""
+    """A context manager. The first event starts the handler's process: its duration is a cold start."""
 
     def __init__(self, package: Package, environment: Mapping[str, str], *, python: Path, sam: Path) -> None:
-        """`python` has awslambdaric; `sam` is the SAM CLI's program, beside which the emulator lies."""
+        """`python` has awslambdaric installed; `sam` is the SAM CLI's program, whose environment has the emulator."""
         self._package = package
         self._python, self._rie = python, emulator(sam)
         self._environment = {
-            "PYTHONDONTWRITEBYTECODE": "1",  # as on a disk that cannot be written to
+            "PYTHONDONTWRITEBYTECODE": "1",  # as at AWS, where the code is read-only
             "AWS_LAMBDA_FUNCTION_TIMEOUT": str(FUNCTION_TIMEOUT),
             **environment,
         }
@@ -79,36 +80,36 @@ class Sandbox(CompositeContext):
         parts.enter_context(self._session)
         found = engine()
         self._port = self._start_container(found, parts) if found else self._start_process(parts)
-        self._wait()
+        self._wait_until_ready()
 
     def invoke(self, event: object) -> tuple[Any, float]:
-        """The handler's answer, and the seconds that it took. Raises AssertionError where the handler failed."""
+        """The handler's result and the duration in seconds. Raises AssertionError if the handler failed."""
         began = time.perf_counter()
         response = self._session.post(f"http://127.0.0.1:{self._port}{INVOKE}", json=event, timeout=FUNCTION_TIMEOUT)
         took = time.perf_counter() - began
-        answer = json.loads(response.content)
-        assert not (isinstance(answer, dict) and "errorType" in answer), answer
-        return answer, took
+        result = json.loads(response.content)
+        assert not (isinstance(result, dict) and "errorType" in result), result
+        return result, took
 
-    def printed(self) -> list[str]:
-        """What the function has logged so far: lines of JSON, the emulator's are others."""
+    def log_lines(self) -> list[str]:
+        """The function's log lines so far: those in JSON; the emulator's are plain text."""
         return [line for line in self._output().decode().splitlines() if line.startswith("{")]
 
     def usage(self) -> Usage:
-        answer, _ = self.invoke(USAGE)
-        return Usage(answer["cpu"], answer["peak_kib"] / 1024)
+        usage, _ = self.invoke(USAGE)
+        return Usage(usage["cpu"], usage["peak_kib"] / 1024)
 
     def _start_process(self, parts: ExitStack) -> int:
         port, runtime_port = free_port(), free_port()
         command = [
-            *(self._rie, *QUIETLY),
+            *(self._rie, *LOG_ERRORS_ONLY),
             *("--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
             *("--runtime-api-address", f"127.0.0.1:{runtime_port}"),
-            *(self._python, "-m", "awslambdaric", "measured.handler"),
+            *(self._python, "-m", "awslambdaric", HANDLER),
         ]
         environment = {
             **self._environment,
-            "_HANDLER": "measured.handler",
+            "_HANDLER": HANDLER,
             "LAMBDA_TASK_ROOT": str(self._package.task),
             "PYTHONPATH": f"{self._package.task}:{self._package.opt}/python",
         }
@@ -134,12 +135,12 @@ class Sandbox(CompositeContext):
         container = client.containers.run(
             image(),
             [
-                *QUIETLY,
+                *LOG_ERRORS_ONLY,
                 *("--runtime-interface-emulator-address", f"0.0.0.0:{PORT}"),
                 "/var/runtime/bootstrap",
             ],
             entrypoint="/var/rapid/aws-lambda-rie",
-            environment={**self._environment, "_HANDLER": "measured.handler", "LAMBDA_TASK_ROOT": "/var/task"},
+            environment={**self._environment, "_HANDLER": HANDLER, "LAMBDA_TASK_ROOT": "/var/task"},
             volumes={
                 str(source): {"bind": inside, "mode": "ro"}
                 for source, inside in (
@@ -156,21 +157,21 @@ class Sandbox(CompositeContext):
         self._output = container.logs
         return port
 
-    def _wait(self, seconds: float = 30) -> None:
-        deadline = time.monotonic() + seconds
+    def _wait_until_ready(self, timeout: float = 120) -> None:
+        deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
-            try:  # any answer will do: an event would start the handler
+            try:  # any response suffices; an event would start the handler
                 self._session.get(f"http://127.0.0.1:{self._port}/", timeout=5)
             except requests.ConnectionError:
                 time.sleep(0.02)
             else:
                 return
-        raise TimeoutError("the runtime interface emulator does not answer")
+        raise TimeoutError("the runtime interface emulator does not respond")
 
 
 @cache
 def emulator(sam: Path) -> Path:
-    """The runtime interface emulator that `sam local` puts into its containers."""
+    """The runtime interface emulator that `sam local` uses in its containers."""
     return next(sam.resolve().parent.parent.glob(f"lib/python3*/site-packages/{RIE.format(architecture())}"))
 
 

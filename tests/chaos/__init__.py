@@ -1,1 +1,1 @@
-"""Proves fluxgate's promises: many tasks through the local stack, everything going wrong, and a count at the end."""
+"""Verifies fluxgate's guarantees: runs many tasks through the local stack while injecting faults."""

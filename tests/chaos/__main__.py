@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: TASKS=, SEED=, LIST=on|off, or the flags of the same names."""
+"""`python -m tests.chaos`: options come from TASKS=, SEED= and LIST=on|off, or from the flags of the same names."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ SEED = 1
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     try:
-        parser.add_argument("--tasks", type=int, default=options.number("TASKS") or TASKS)
-        parser.add_argument("--seed", type=int, default=options.number("SEED") or SEED)
+        parser.add_argument("--tasks", type=int, default=options.number("TASKS") or TASKS, help="number of tasks")
+        parser.add_argument("--seed", type=int, default=options.number("SEED") or SEED, help="seed of all decisions")
         parser.add_argument(
-            "--list", choices=("on", "off"), default=options.text("LIST") or "off", help="the provider's"
+            "--list",
+            choices=("on", "off"),
+            default=options.text("LIST") or "off",
+            help="whether the provider can list its tasks",
         )
         flags = parser.parse_args()
         return run(Settings(tasks=flags.tasks, seed=flags.seed, listing=flags.list == "on"))

@@ -1,4 +1,4 @@
-"""What a function asks of AWS: read from the request as it passes by."""
+"""Parses the functions' calls to AWS from their HTTP requests."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ READS = {"GetItem", "Query", "GetSecretValue"}
 
 @dataclass(frozen=True)
 class Call:
-    worker: str  # its name
+    worker: str  # the name of the function's process
     function: str
     service: str
-    operation: str  # with the queue's name where it sends to one
-    invocation: str  # the same for all attempts that the SDK makes
+    operation: str  # followed by the queue's name when sending to a queue
+    invocation: str  # the same for all tries of one SDK call
     task_id: str | None
     prompt: str | None = None
 
     @property
-    def point(self) -> str:
-        """Which line of which function this is, as far as AWS can tell."""
+    def call_site(self) -> str:
+        """Approximates the line of code that makes the call."""
         return f"{self.function} {self.operation}"
 
     @property
-    def changes(self) -> bool:
+    def is_write(self) -> bool:
         return self.operation not in READS
 
 
-def read(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Call | None:
-    """None for a call that is not a function's."""
+def parse_call(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Call | None:
+    """None if the request does not come from a function."""
     worker = _WORKER.search(headers.get("user-agent", ""))
     if worker is None:
         return None
-    service, operation, fields = asked(method, headers, body)
+    service, operation, fields = parse_operation(method, headers, body)
     return Call(
         worker=worker[1],
         function=worker[2],
@@ -50,8 +50,8 @@ def read(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Cal
     )
 
 
-def asked(method: str, headers: Mapping[str, str], body: bytes) -> tuple[str, str, dict[str, Any]]:
-    """The service, the operation (with the queue's name where it sends to one) and its fields."""
+def parse_operation(method: str, headers: Mapping[str, str], body: bytes) -> tuple[str, str, dict[str, Any]]:
+    """The service, the operation (followed by the queue's name when sending to a queue) and its parameters."""
     target = headers.get("x-amz-target", "")
     if not target:
         return "s3", {"PUT": "PutObject", "GET": "GetObject", "DELETE": "DeleteObject"}.get(method, method), {}

@@ -1,4 +1,4 @@
-"""The five properties: what is looked at, what may be an exception, what breaks them."""
+"""Checks fluxgate's five guarantees against the evidence of a run: counts, permitted exceptions, violations."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from typing import Any
 
 from local.providers.acedata import Task
 from tests.chaos.clients import Clients
-from tests.chaos.evidence import Item, Life
 from tests.chaos.journal import Journal
-from tests.chaos.plan import DEAD_PICTURES, DEAD_RECEIVERS, Plan, Way, number_in
-from tests.chaos.provider import ChaoticProvider
+from tests.chaos.observer import TERMINAL, Item, TaskHistory
+from tests.chaos.plan import FAILING_RECEIVERS, UNAVAILABLE_IMAGES, Channel, Plan, number_in
+from tests.chaos.provider import FaultyProvider
 from tests.chaos.receivers import Receivers
 
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
-REPAIRED_WITHIN = timedelta(seconds=8)  # of being due: a few rounds of the reconciler's
-LATE = {("expired", "succeeded"), ("failed", "succeeded")}
+MAX_OVERDUE = timedelta(seconds=8)  # a few passes of the reconciler
+LATE_SUCCESSES = {("expired", "succeeded"), ("failed", "succeeded")}
 
 
 @dataclass
-class Verdict:
+class CheckResult:
     name: str
-    looked_at: int = 0
+    checked: int = 0
     exceptions: Counter[str] = field(default_factory=Counter)
-    broken: list[tuple[int | None, str]] = field(default_factory=list)
+    violations: list[tuple[int | None, str]] = field(default_factory=list)  # with the task's number
 
-    def demand(self, met: object, number: int | None, what: str) -> None:
-        if not met:
-            self.breaks(number, what)
+    def require(self, condition: object, number: int | None, violation: str) -> None:
+        if not condition:
+            self.violate(number, violation)
 
-    def breaks(self, number: int | None, what: str) -> None:
-        self.broken.append((number, what))
+    def violate(self, number: int | None, violation: str) -> None:
+        self.violations.append((number, violation))
 
 
 @dataclass(frozen=True)
@@ -42,162 +42,176 @@ class Evidence:
     plans: dict[int, Plan]
     journal: Journal
     clients: Clients
-    provider: ChaoticProvider
+    provider: FaultyProvider
     receivers: Receivers
     items: dict[str, Item]
-    lives: dict[str, Life]
-    bucket: dict[str, bytes]
-    waiting: Counter[str]
-    moment: datetime  # of looking at items and queues
+    histories: dict[str, TaskHistory]
+    images: dict[str, bytes]  # stored images by key
+    queued: Counter[str]
+    observed_at: datetime  # of items and queues
     dead_letters: list[str]
-    set_aside: list[str]
+    failed_changes: list[str]
     events: list[dict[str, Any]]
     listing: bool
 
     def plan(self, task_id: str) -> Plan | None:
-        return self.plans.get(self.journal.number(task_id) or -1)
+        return self.plans.get(self.journal.number_of(task_id) or -1)
 
 
-def all_checks(evidence: Evidence) -> list[Verdict]:
-    return [check(evidence) for check in (bought_once, nothing_lost, nothing_left, told_once, ended_once)]
+def all_checks(evidence: Evidence) -> list[CheckResult]:
+    checks = (submitted_at_most_once, no_image_lost, no_work_left, outcomes_notified, outcomes_final)
+    return [check(evidence) for check in checks]
 
 
-def bought_once(found: Evidence) -> Verdict:
-    verdict = Verdict("1 accepted submissions per task: at most 1")
-    bought = Counter(number_in(task.request.get("prompt")) for task in found.provider.tasks)
+def submitted_at_most_once(evidence: Evidence) -> CheckResult:
+    result = CheckResult("1 each request is submitted at most once")
+    accepted = Counter(number_in(task.request.get("prompt")) for task in evidence.provider.tasks)
     stored: defaultdict[int | None, set[str]] = defaultdict(set)
-    for task_id, item in found.items.items():
+    for task_id, item in evidence.items.items():
         stored[number_in(item["prompt"])].add(task_id)
-    for number in found.plans:
-        verdict.looked_at += 1
-        verdict.demand(bought[number] <= 1, number, f"bought {bought[number]} times")
-        ids = stored[number] | found.clients.task_ids[number]
-        verdict.demand(len(ids) <= 1, number, f"one request became the tasks {sorted(ids)}")
-    return verdict
+    for number in evidence.plans:
+        result.checked += 1
+        result.require(accepted[number] <= 1, number, f"accepted {accepted[number]} times")
+        ids = stored[number] | evidence.clients.task_ids[number]
+        result.require(len(ids) <= 1, number, f"one request created the tasks {sorted(ids)}")
+    return result
 
 
-def nothing_lost(found: Evidence) -> Verdict:
-    verdict = Verdict("2 every picture made: stored byte for byte, or said not to be")
-    for made in found.provider.tasks:
-        task_id = str(made.request["callback_url"]).split("/")[-2]
-        item = found.items.get(task_id, {"status": "unknown"})
-        number = number_in(made.request.get("prompt"))
-        verdict.looked_at += len(made.images)
+def no_image_lost(evidence: Evidence) -> CheckResult:
+    result = CheckResult("2 each generated image is stored unchanged, or reported as unavailable")
+    for task in evidence.provider.tasks:
+        task_id = str(task.request["callback_url"]).split("/")[-2]
+        item = evidence.items.get(task_id, {"status": "unknown"})
+        number = number_in(task.request.get("prompt"))
+        result.checked += len(task.images)
         if item["status"] == "succeeded":
-            _stored(found, verdict, made, item)
-        elif made.images and _untraceable(found, made, item):
-            verdict.exceptions["answer and callback lost, not listed"] += len(made.images)
+            _check_images(evidence, result, task, item)
+        elif task.images and _is_untraceable(evidence, task, item):
+            result.exceptions["response and callback lost, not listed"] += len(task.images)
         else:
-            verdict.demand(not made.images, number, f"{len(made.images)} pictures, but the task is {item['status']}")
-    return verdict
+            result.require(not task.images, number, f"{len(task.images)} images, but the task is {item['status']}")
+    return result
 
 
-def _stored(found: Evidence, verdict: Verdict, made: Task, item: Item) -> None:
-    number = number_in(made.request.get("prompt"))
-    by_url = {str(image["source_url"]): image for image in item.get("images", [])}
-    for picture in made.images:
-        image = by_url.get(f"{found.provider.public_url}/images/{picture.name}", {})
-        if key := image.get("key"):
-            verdict.demand(found.bucket.get(key) == picture.content, number, f"{key} is not the picture")
-        elif number is not None and found.plans[number].pictures in DEAD_PICTURES and image:
-            verdict.exceptions["URL had died"] += 1
+def _check_images(evidence: Evidence, result: CheckResult, task: Task, item: Item) -> None:
+    number = number_in(task.request.get("prompt"))
+    by_url = {str(entry["source_url"]): entry for entry in item.get("images", [])}
+    for image in task.images:
+        entry = by_url.get(f"{evidence.provider.public_url}/images/{image.name}", {})
+        if key := entry.get("key"):
+            result.require(evidence.images.get(key) == image.content, number, f"{key} differs from the image")
+        elif number is not None and evidence.plans[number].images in UNAVAILABLE_IMAGES and entry:
+            result.exceptions["image no longer available"] += 1
         else:
-            verdict.breaks(number, f"{picture.name} is not stored, though its URL lives")
+            result.violate(number, f"{image.name} is available but not stored")
 
 
-def _untraceable(found: Evidence, made: Task, item: Item) -> bool:
-    """DESIGN's exception to promise 2."""
+def _is_untraceable(evidence: Evidence, task: Task, item: Item) -> bool:
+    """The documented exception: response and callback were lost, and the provider cannot list the task."""
     unknown = item["status"] == "expired" and "provider_task_id" not in item
-    return unknown and not found.listing and not found.provider.messenger.heard(made.id)
+    return unknown and not evidence.listing and not evidence.provider.callback_sender.has_delivered_result(task.id)
 
 
-def nothing_left(found: Evidence) -> Verdict:
-    verdict = Verdict("3 nothing is open, due or queued that must not be")
-    for task_id, item in found.items.items():
-        verdict.looked_at += 1
-        number, plan = found.journal.number(task_id), found.plan(task_id)
-        verdict.demand(item["status"] in {"succeeded", "failed", "expired"}, number, f"still {item['status']}")
+def no_work_left(evidence: Evidence) -> CheckResult:
+    result = CheckResult("3 no task is open or due without a reason, no queue holds messages")
+    for task_id, item in evidence.items.items():
+        result.checked += 1
+        number, plan = evidence.journal.number_of(task_id), evidence.plan(task_id)
+        result.require(item["status"] in TERMINAL, number, f"still {item['status']}")
         if "due_at" in item:
             reason = _reason_to_be_due(item, plan)
-            overdue = found.moment - datetime.fromisoformat(item["due_at"]) > REPAIRED_WITHIN
-            verdict.exceptions[f"due: {reason}"] += 1
-            verdict.demand(reason is not None, number, f"due at {item['due_at']}, which nobody knows why")
-            verdict.demand(not overdue, number, f"due since {item['due_at']}")
-    for queue, count in found.waiting.items():
-        verdict.breaks(None, f"{count} messages in {queue}")
-    for kind, letters in (("dead letter", found.dead_letters), ("change set aside", found.set_aside)):
-        for letter in letters:
-            _account_for(found, verdict, kind, letter)
-    for number, plan in found.plans.items():
-        stored = any(known == number for known in found.journal.numbers.values())
-        verdict.demand(stored or plan.way is Way.KEYLESS, number, f"no task; {found.clients.refused.get(number)}")
-    return verdict
+            result.exceptions[f"due: {reason}"] += 1
+            result.require(reason is not None, number, f"due at {item['due_at']} without a reason")
+            result.require(not is_overdue(item, evidence.observed_at), number, f"due since {item['due_at']}")
+    for queue, count in evidence.queued.items():
+        result.violate(None, f"{count} messages in {queue}")
+    for kind, messages in (("dead letter", evidence.dead_letters), ("failed change", evidence.failed_changes)):
+        for message in messages:
+            _check_abandoned(evidence, result, kind, message)
+    for number, plan in evidence.plans.items():
+        stored = any(known == number for known in evidence.journal.numbers.values())
+        result.require(
+            stored or plan.channel is Channel.HTTP_WITHOUT_KEY,
+            number,
+            f"no task; {evidence.clients.rejected.get(number)}",
+        )
+    return result
+
+
+def is_overdue(item: Item, now: datetime) -> bool:
+    return "due_at" in item and now - datetime.fromisoformat(item["due_at"]) > MAX_OVERDUE
 
 
 def _reason_to_be_due(item: Item, plan: Plan | None) -> str | None:
     pending = item.get("delivery", {}).get("state") == "pending"
-    if pending and plan and plan.receiver in DEAD_RECEIVERS:
-        return "its receiver is dead"
-    return "an expired task is asked about" if item["status"] == "expired" else None
+    if pending and plan and plan.receiver in FAILING_RECEIVERS:
+        return "the receiver fails permanently"
+    return "an expired task is still polled" if item["status"] == "expired" else None
 
 
-def _account_for(found: Evidence, verdict: Verdict, kind: str, letter: str) -> None:
-    """Its task has come to its end all the same."""
-    ids = [task_id for task_id in set(_UUID.findall(letter)) if task_id in found.items]
-    verdict.exceptions[f"{kind}, its task has ended"] += 1
-    ended = bool(ids) and all(found.lives[task_id].outcomes for task_id in ids)
-    verdict.demand(ended, found.journal.number(ids[0]) if ids else None, f"{kind}: {letter[:300]}")
+def _check_abandoned(evidence: Evidence, result: CheckResult, kind: str, message: str) -> None:
+    """An abandoned message is harmless if its task reached an outcome nevertheless."""
+    ids = [task_id for task_id in set(_UUID.findall(message)) if task_id in evidence.items]
+    result.exceptions[f"{kind}, but its task has an outcome"] += 1
+    has_outcome = bool(ids) and all(evidence.histories[task_id].outcomes for task_id in ids)
+    result.require(has_outcome, evidence.journal.number_of(ids[0]) if ids else None, f"{kind}: {message[:300]}")
 
 
-def told_once(found: Evidence) -> Verdict:
-    verdict = Verdict("4 one id per outcome; an event; a signed webhook for each that works")
-    heard = Counter(str(event["detail"]["id"]) for event in found.events if event["detail-type"].startswith("Task "))
-    deliveries = found.receivers.deliveries
+def outcomes_notified(evidence: Evidence) -> CheckResult:
+    result = CheckResult("4 each outcome has one id, an event and a signed webhook")
+    events = Counter(
+        str(event["detail"]["id"]) for event in evidence.events if event["detail-type"].startswith("Task ")
+    )
+    deliveries = evidence.receivers.deliveries
     tried = Counter(delivery.webhook_id for delivery in deliveries)
     delivered = Counter(delivery.webhook_id for delivery in deliveries if delivery.status == 204)
     for delivery in deliveries:
-        verdict.demand(delivery.fault is None, delivery.number, f"{delivery.webhook_id}: {delivery.fault}")
-    expected = {f"{task_id}.{outcome}" for task_id, life in found.lives.items() for outcome in life.outcomes}
-    for name in expected:
-        verdict.looked_at += 1
-        task_id, _, outcome = name.partition(".")
-        number, plan = found.journal.number(task_id), found.plan(task_id)
-        verdict.demand(heard[name], number, f"no event {name}")
-        reached = tried if plan and plan.receiver in DEAD_RECEIVERS else delivered
-        if plan is None or plan.receiver == "none" or reached[name]:
+        result.require(delivery.problem is None, delivery.number, f"{delivery.webhook_id}: {delivery.problem}")
+    expected = {
+        f"{task_id}.{outcome}" for task_id, history in evidence.histories.items() for outcome in history.outcomes
+    }
+    for outcome_id in expected:
+        result.checked += 1
+        task_id, _, outcome = outcome_id.partition(".")
+        number, plan = evidence.journal.number_of(task_id), evidence.plan(task_id)
+        result.require(events[outcome_id], number, f"no event {outcome_id}")
+        received = tried if plan and plan.receiver in FAILING_RECEIVERS else delivered
+        if plan is None or plan.receiver == "none" or received[outcome_id]:
             continue
-        if outcome != found.lives[task_id].outcomes[-1]:
-            verdict.exceptions["webhook overtaken by the late success"] += 1
+        if outcome != evidence.histories[task_id].outcomes[-1]:
+            result.exceptions["webhook superseded by the late success"] += 1
         else:
-            verdict.breaks(number, f"no webhook {name}")
-    for name in (heard.keys() | tried.keys()) - expected:
-        verdict.breaks(found.journal.number(name.partition(".")[0]), f"news of what never was: {name}")
-    verdict.exceptions["repeated events"] += sum(heard.values()) - len(heard)
-    verdict.exceptions["repeated deliveries"] += sum(delivered.values()) - len(delivered)
-    _others(found, verdict)
-    return verdict
+            result.violate(number, f"no webhook {outcome_id}")
+    for outcome_id in (events.keys() | tried.keys()) - expected:
+        number = evidence.journal.number_of(outcome_id.partition(".")[0])
+        result.violate(number, f"notified of an outcome that did not occur: {outcome_id}")
+    result.exceptions["repeated events"] += sum(events.values()) - len(events)
+    result.exceptions["repeated deliveries"] += sum(delivered.values()) - len(delivered)
+    _check_redirects_and_rejections(evidence, result)
+    return result
 
 
-def _others(found: Evidence, verdict: Verdict) -> None:
-    verdict.demand(not found.receivers.followed, None, f"{found.receivers.followed} redirects were followed")
-    rejected = sum(event["detail-type"] == "Image Request Rejected" for event in found.events)
-    verdict.exceptions["bad orders rejected"] += rejected
-    verdict.demand(
-        rejected >= found.clients.nonsense, None, f"{found.clients.nonsense} bad orders, {rejected} rejected"
-    )
+def _check_redirects_and_rejections(evidence: Evidence, result: CheckResult) -> None:
+    redirects, invalid = evidence.receivers.followed_redirects, evidence.clients.invalid_orders
+    result.require(not redirects, None, f"{redirects} redirects were followed")
+    rejected = sum(event["detail-type"] == "Image Request Rejected" for event in evidence.events)
+    result.exceptions["invalid orders rejected"] += rejected
+    result.require(rejected >= invalid, None, f"{invalid} invalid orders, {rejected} rejected")
 
 
-def ended_once(found: Evidence) -> Verdict:
-    verdict = Verdict("5 no outcome changes, but expired or failed by a late success")
-    verdict.exceptions["forged callbacks refused"] += len(found.provider.messenger.forgeries)
-    verdict.demand(200 not in found.provider.messenger.forgeries, None, "a forged callback was taken")
-    for task_id, life in found.lives.items():
-        verdict.looked_at += 1
-        number, outcomes = found.journal.number(task_id), life.outcomes
+def outcomes_final(evidence: Evidence) -> CheckResult:
+    result = CheckResult("5 outcomes are final, except for a late success after expired or failed")
+    statuses = evidence.provider.callback_sender.forged_statuses
+    result.exceptions["forged callbacks rejected"] += len(statuses)
+    result.require(200 not in statuses, None, "a forged callback was accepted")
+    for task_id, history in evidence.histories.items():
+        result.checked += 1
+        number, outcomes = evidence.journal.number_of(task_id), history.outcomes
         for before, after in pairwise(outcomes):
-            verdict.exceptions[f"{before}, then {after}"] += 1
-            verdict.demand((before, after) in LATE, number, f"{before} became {after}")
-        if life.outcomes and life.outcomes[-1] == "succeeded":
-            final = [state for state in life.states if state["status"] == "succeeded"][-1]
-            verdict.demand(final["images"] == life.latest.get("images"), number, "images changed after the end")
-    return verdict
+            result.exceptions[f"{before}, then {after}"] += 1
+            result.require((before, after) in LATE_SUCCESSES, number, f"{before} became {after}")
+        if outcomes and outcomes[-1] == "succeeded":
+            final = [item for item in history.transitions if item["status"] == "succeeded"][-1]
+            unchanged = final["images"] == history.latest.get("images")
+            result.require(unchanged, number, "images changed after the outcome")
+    return result

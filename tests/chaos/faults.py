@@ -1,4 +1,4 @@
-"""Which calls to AWS go wrong, and how AWS would say so."""
+"""Selects the faults of calls to AWS, and builds AWS's error responses."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tests.chaos.calls import Call
-from tests.chaos.dice import Dice
 from tests.chaos.journal import Journal
+from tests.chaos.random_source import RandomSource
 
-SDK_ATTEMPTS = 3
+SDK_TRIES = 3
 
 
 class Fault(StrEnum):
@@ -19,13 +19,13 @@ class Fault(StrEnum):
     KILLED_AFTER = "function killed after"
     THROTTLED = "throttled"
     FAILED = "failed"
-    ANSWER_FAILED = "done, but answered with an error"
-    ANSWER_LOST = "done, but the connection broke"
+    APPLIED_WITH_ERROR = "applied, but error returned"
+    RESPONSE_LOST = "applied, but connection dropped"
 
 
-# Part of the calls that write or send at which the function is killed, half of them before. Rare ones, more often.
-KILLED = 0.025
-KILLED_AT = {
+# Probability that the function is killed at a write, half of the time before it. Higher for rare calls.
+KILL_RATE = 0.025
+KILL_RATES = {
     "submit_task SendMessage submission": 0.1,
     "submit_queued PutItem": 0.06,
     "submit_queued PutEvents": 0.2,
@@ -35,18 +35,18 @@ KILLED_AT = {
     "reconcile_tasks SendMessage archive": 0.2,
     "reconcile_tasks SendMessage webhook": 0.2,
 }
-DISTURBED = 0.07  # of all calls
-DISTURBANCES = {Fault.THROTTLED: 40, Fault.FAILED: 20, Fault.ANSWER_FAILED: 20, Fault.ANSWER_LOST: 20}
-PERSISTENT = 0.35  # of the disturbances outlast the SDK's own attempts
+ERROR_RATE = 0.07  # of all calls
+ERRORS = {Fault.THROTTLED: 40, Fault.FAILED: 20, Fault.APPLIED_WITH_ERROR: 20, Fault.RESPONSE_LOST: 20}
+PERSISTENT_RATE = 0.35  # of the errors, which then outlast the SDK's retries
 
-_THROTTLES = {
+_THROTTLED = {
     "dynamodb": (400, "ProvisionedThroughputExceededException"),
     "amazonsqs": (400, "RequestThrottled"),
     "awsevents": (400, "ThrottlingException"),
     "secretsmanager": (400, "ThrottlingException"),
     "s3": (503, "SlowDown"),
 }
-_FAILURES = {
+_FAILED = {
     "dynamodb": (500, "InternalServerError"),
     "amazonsqs": (503, "ServiceUnavailable"),
     "awsevents": (500, "InternalException"),
@@ -56,42 +56,42 @@ _FAILURES = {
 
 
 @dataclass
-class Chooser:
-    dice: Dice
+class FaultSelector:
+    rng: RandomSource
     journal: Journal
     active: bool = True
 
-    def choose(self, call: Call) -> Fault:
-        """For one attempt of the SDK's. The nth call of a task at one point always fares alike."""
+    def __post_init__(self) -> None:
+        self._selected: dict[str, tuple[Fault, int]] = {}
+
+    def select(self, call: Call) -> Fault:
+        """The fault of one SDK try. Depends only on the seed, the task, the call site and the call's index there."""
         if not self.active:
             return Fault.NONE
-        attempt = self.journal.next("sdk", call.invocation)
-        number = self.journal.number(call.task_id)
-        if attempt == 0:
-            self._remember(call, self.journal.next("call", number, call.point))
-        fault, times = self._chosen.pop(call.invocation, (Fault.NONE, 0))
-        if attempt + 1 < times:
-            self._chosen[call.invocation] = (fault, times)
+        sdk_try = self.journal.next_index("sdk", call.invocation)
+        number = self.journal.number_of(call.task_id)
+        if sdk_try == 0:
+            self._select_for_call(call, self.journal.next_index("call", number, call.call_site))
+        fault, tries = self._selected.pop(call.invocation, (Fault.NONE, 0))
+        if sdk_try + 1 < tries:
+            self._selected[call.invocation] = (fault, tries)
         return fault
 
-    def __post_init__(self) -> None:
-        self._chosen: dict[str, tuple[Fault, int]] = {}
-
-    def _remember(self, call: Call, nth: int) -> None:
-        name = (self.journal.number(call.task_id), call.point, nth)
-        if call.changes and self.dice.chance(KILLED_AT.get(call.point, KILLED), *name, "kill"):
-            before = self.dice.chance(0.5, *name, "before")
-            self._chosen[call.invocation] = (Fault.KILLED_BEFORE if before else Fault.KILLED_AFTER, 1)
-        elif self.dice.chance(DISTURBED, *name, "disturb"):
-            times = SDK_ATTEMPTS if self.dice.chance(PERSISTENT, *name, "persist") else 1
-            self._chosen[call.invocation] = (self.dice.pick(DISTURBANCES, *name, "how"), times)
+    def _select_for_call(self, call: Call, index: int) -> None:
+        key = (self.journal.number_of(call.task_id), call.call_site, index)
+        if call.is_write and self.rng.chance(KILL_RATES.get(call.call_site, KILL_RATE), *key, "kill"):
+            before = self.rng.chance(0.5, *key, "before")
+            self._selected[call.invocation] = (Fault.KILLED_BEFORE if before else Fault.KILLED_AFTER, 1)
+        elif self.rng.chance(ERROR_RATE, *key, "error"):
+            tries = SDK_TRIES if self.rng.chance(PERSISTENT_RATE, *key, "persistent") else 1
+            self._selected[call.invocation] = (self.rng.choice(ERRORS, *key, "kind"), tries)
 
 
-def error(call: Call, fault: Fault) -> tuple[int, str, bytes]:
-    """Status, content type and body of AWS's answer."""
-    status, code = (_THROTTLES if fault is Fault.THROTTLED else _FAILURES)[call.service]
+def error_response(call: Call, fault: Fault) -> tuple[int, str, bytes]:
+    """Status, content type and body of AWS's error response."""
+    status, code = (_THROTTLED if fault is Fault.THROTTLED else _FAILED)[call.service]
     if call.service == "s3":
-        text = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>Chaos.</Message></Error>'
+        text = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>Injected.</Message></Error>'
         return status, "application/xml", text.encode()
-    body = {"__type": f"com.amazonaws#{code}", "message": "Chaos."}
+    body = {"__type": f"com.amazonaws#{code}", "message": "Injected."}
     return status, "application/x-amz-json-1.0", json.dumps(body).encode()

@@ -1,19 +1,19 @@
-"""What a server does that stands in front of another: it passes requests on and answers back, and sees both."""
+"""The request handler of a forwarding proxy."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
 
-from tests.chaos.quiet import QuietHandler
+from tests.chaos.http_server import SilentHandler
 
 _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "expect", "keep-alive"}
 Address = tuple[str, int]
-Answer = tuple[int, list[tuple[str, str]], bytes]
+Response = tuple[int, list[tuple[str, str]], bytes]  # status, headers, body
 
 
-class ForwardingHandler(QuietHandler):
-    """A subclass answers in `do_GET`, which has all methods, with `send`."""
+class ForwardingHandler(SilentHandler):
+    """Subclasses handle all methods in `do_GET` and respond with `send`."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -32,7 +32,7 @@ class ForwardingHandler(QuietHandler):
         raise NotImplementedError
 
     def handle_expect_100(self) -> bool:
-        """At once: the SDK waits a second for it."""
+        """Respond immediately: the SDK waits up to one second for it."""
         super().handle_expect_100()
         self.wfile.flush()
         return True
@@ -40,7 +40,8 @@ class ForwardingHandler(QuietHandler):
     def body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
-    def forward(self, upstream: Address, body: bytes) -> Answer:
+    def forward(self, upstream: Address, body: bytes) -> Response:
+        """Repeat once on a connection that the upstream has closed."""
         for last in (False, True):
             if upstream not in self._connections:
                 self._connections[upstream] = http.client.HTTPConnection(*upstream, timeout=60)
@@ -50,8 +51,8 @@ class ForwardingHandler(QuietHandler):
             self._connections.pop(upstream).close()
         raise AssertionError
 
-    def send(self, answer: Answer) -> None:
-        status, headers, body = answer
+    def send(self, response: Response) -> None:
+        status, headers, body = response
         self.send_response_only(status)
         for name, value in headers:
             self.send_header(name, value)
@@ -64,7 +65,7 @@ class ForwardingHandler(QuietHandler):
             connection.close()
         super().finish()
 
-    def _exchange(self, connection: http.client.HTTPConnection, body: bytes) -> Answer:
+    def _exchange(self, connection: http.client.HTTPConnection, body: bytes) -> Response:
         connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
             if name.lower() not in _HOP_BY_HOP:

@@ -1,4 +1,4 @@
-"""What a run prints: proportions, the table of the five properties, and the history of each task that broke one."""
+"""Prints a run's distributions, the result of each check, and the history of tasks with violations."""
 
 from __future__ import annotations
 
@@ -6,47 +6,50 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from local.telemetry import Logs
-from tests.chaos.checks import Evidence, Verdict
+from tests.chaos.checks import CheckResult, Evidence
 from tests.chaos.plan import Plan
 
 CHOICES: dict[str, Callable[[Plan], str]] = {
-    "asked by": lambda plan: plan.way,
+    "channel": lambda plan: plan.channel,
     "submission": lambda plan: plan.submission,
     "generation": lambda plan: plan.generation,
     "callback": lambda plan: plan.callback,
-    "pictures": lambda plan: plan.pictures,
+    "images": lambda plan: plan.images,
     "receiver": lambda plan: plan.receiver,
 }
-NAMED = 60
-HISTORIES = 8  # are printed; of the other broken tasks only the number
+MAX_VIOLATIONS = 60
+MAX_HISTORIES = 8
 
 
-def print_proportions(found: Evidence, logs: Logs) -> None:
+def print_distributions(evidence: Evidence, logs: Logs) -> None:
     for title, choice in CHOICES.items():
-        print(f"\n{title}: {_listed(Counter(choice(plan) for plan in found.plans.values()).items())}")
-    print("\ninjected:")
-    for kind, count in sorted(found.journal.faults.items()):
+        print(f"\n{title}: {_listed(Counter(choice(plan) for plan in evidence.plans.values()).items())}")
+    print("\ninjected faults:")
+    for kind, count in sorted(evidence.journal.faults.items()):
         print(f"{count:6}  {kind}")
-    print(f"\nerrors that functions met: {_listed(_errors(logs).most_common())}")
-    print(f"ended as: {_listed(Counter(item['status'] for item in found.items.values()).most_common())}")
+    print(f"\nerrors in functions: {_listed(_errors(logs).most_common())}")
+    print(f"outcomes: {_listed(Counter(item['status'] for item in evidence.items.values()).most_common())}")
 
 
-def print_verdicts(found: Evidence, verdicts: list[Verdict], seconds: float) -> None:
-    print(f"\n{len(found.items)} tasks, the provider's list {'on' if found.listing else 'off'}, {seconds:.0f} s")
-    for verdict in verdicts:
-        state = "BROKEN" if verdict.broken else "kept"
-        print(f"{state:7} {verdict.name:72} {verdict.looked_at:6} seen, {len(verdict.broken)} broken")
-        for name, count in sorted(verdict.exceptions.items()):
+def print_results(evidence: Evidence, results: list[CheckResult], seconds: float) -> None:
+    listing = "can" if evidence.listing else "cannot"
+    print(f"\n{len(evidence.items)} tasks, the provider {listing} list its tasks, {seconds:.0f} s")
+    for result in results:
+        state = "FAILED" if result.violations else "ok"
+        print(f"{state:7} {result.name:72} {result.checked:6} checked, {len(result.violations)} violations")
+        for name, count in sorted(result.exceptions.items()):
             print(f"{'':8}{count:5}  {name}")
-    broken = [(number, what, verdict.name[0]) for verdict in verdicts for number, what in verdict.broken]
-    for number, what, which in broken[:NAMED]:
-        print(f"property {which}, task {number}: {what}")
-    if len(broken) > NAMED:
-        print(f"and {len(broken) - NAMED} more")
-    for number in list(dict.fromkeys(number for number, _, _ in broken if number is not None))[:HISTORIES]:
-        plan = found.plans[number]
-        print(f"\nhistory of task {number} ({'; '.join(f'{name}: {of(plan)}' for name, of in CHOICES.items())})")
-        print("\n".join(found.journal.history(number)))
+    violations = [(number, text, result.name[0]) for result in results for number, text in result.violations]
+    for number, text, check in violations[:MAX_VIOLATIONS]:
+        print(f"check {check}, task {number}: {text}")
+    if len(violations) > MAX_VIOLATIONS:
+        print(f"and {len(violations) - MAX_VIOLATIONS} more")
+    numbers = dict.fromkeys(number for number, _, _ in violations if number is not None)
+    for number in list(numbers)[:MAX_HISTORIES]:
+        plan = evidence.plans[number]
+        choices = "; ".join(f"{name}: {choice(plan)}" for name, choice in CHOICES.items())
+        print(f"\nhistory of task {number} ({choices})")
+        print("\n".join(evidence.journal.history(number)))
 
 
 def _errors(logs: Logs) -> Counter[str]:

@@ -1,5 +1,7 @@
-"""The MCP server before the protocol's official conformance suite: whatever applies to a server that has tools alone
-passes, in both eras. What does not apply is listed with the reason, and the lists are complete."""
+"""Runs the protocol's official conformance suite against the MCP server, for both supported revisions.
+
+Every scenario that applies to a server with tools only must pass. The others are listed with a reason.
+"""
 
 import json
 import re
@@ -16,7 +18,7 @@ from local.providers.acedata import Behaviour, Simulator
 from local.stack import Stack
 from local.template import Template
 
-# Older releases know no revision of 2026; the suite needs a newer Node than many machines have.
+# The first release with the 2026 revision. The suite needs a recent Node.js, which npx provides.
 SUITE = ("--package=node@24", "--package=@modelcontextprotocol/conformance@0.2.0-alpha.12", "conformance")
 
 APPLIES = {
@@ -37,13 +39,13 @@ APPLIES = {
     ),
 }
 
-EXAMPLE = "calls a tool of the suite's own example server"
-NO_SESSIONS = "there are no sessions"
-NO_INPUT = "no tool asks the client for input"
-NO_RESOURCES = "there are no resources, and no such capability is declared"
-NO_PROMPTS = "there are no prompts, and no such capability is declared"
+EXAMPLE = "calls a tool of the suite's example server"
+NO_SESSIONS = "the server has no sessions"
+NO_INPUT = "no tool requests input from the client"
+NO_RESOURCES = "the server has no resources and does not declare the capability"
+NO_PROMPTS = "the server has no prompts and does not declare the capability"
 
-# Scenarios, by the beginning of their names.
+# Scenarios by the prefix of their names.
 DOES_NOT_APPLY = {
     "tools-call-": EXAMPLE,
     "json-schema-2020-12": EXAMPLE,
@@ -52,16 +54,16 @@ DOES_NOT_APPLY = {
     "resources-": NO_RESOURCES,
     "sep-2164-resource-not-found": NO_RESOURCES,
     "prompts-": NO_PROMPTS,
-    "completion-complete": "there is nothing to complete, and no such capability is declared",
-    "logging-set-level": "no log messages are sent to clients, and no such capability is declared",
-    "http-custom-header-server-validation": "no parameter of a tool is declared to be a header as well",
+    "completion-complete": "the server has no completions and does not declare the capability",
+    "logging-set-level": "the server sends no log messages and does not declare the capability",
+    "http-custom-header-server-validation": "no tool parameter is mirrored in a header",
     "server-session-lifecycle": NO_SESSIONS,
     "server-sse-multiple-streams": NO_SESSIONS,
-    "server-sse-polling": "there are no streams: every answer is JSON",
-    "tasks-": "the extension for tasks is not offered",
+    "server-sse-polling": "the server has no streams: every response is JSON",
+    "tasks-": "the server does not offer the tasks extension",
 }
 
-# Single checks of scenarios that do apply.
+# Single checks within scenarios that apply.
 CHECK_DOES_NOT_APPLY = {
     "sep-2575-server-rejects-undeclared-capability": EXAMPLE,
     "sep-2575-missing-capability-http-400": EXAMPLE,
@@ -72,20 +74,20 @@ CHECK_DOES_NOT_APPLY = {
     "sep-2549-resources-templates-list-caching-hints": NO_RESOURCES,
 }
 
-Results = Mapping[str, list[dict[str, Any]]]  # the checks of each scenario
+Results = Mapping[str, list[dict[str, Any]]]  # checks by scenario
 
 pytestmark = pytest.mark.timeout(600)
 
 
 def suite(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """The suite fails as a whole, since it runs what does not apply: its results are judged here."""
-    npx = shutil.which("npx") or pytest.skip("There is no npx on this machine: install Node.js.")
+    """Ignore the exit code: it covers scenarios that do not apply. The tests evaluate the results."""
+    npx = shutil.which("npx") or pytest.skip("Install Node.js, which provides npx.")
     return subprocess.run([npx, "--yes", *SUITE, *arguments], capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """The suite knows no API key, and plays the page of an allowed origin."""
+    """The MCP URL of a stack that needs no API key and allows its own origin, since the suite sends that."""
 
     def without_key(template: Template) -> None:
         template["Parameters"]["McpAllowedOrigins"]["Default"] = stack.url
@@ -101,23 +103,23 @@ def url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def results(url: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Results]:
-    """All that the suite runs for one revision of the protocol."""
+    """The results by revision of the protocol."""
     if (fetched := suite("--version")).returncode:
-        pytest.skip(f"The suite cannot be fetched or run: {fetched.stderr.strip()[-300:]}")
+        pytest.skip(f"npx cannot fetch or run the suite: {fetched.stderr.strip()[-300:]}")
 
     @cache
-    def of(revision: str) -> Results:
+    def results_of(revision: str) -> Results:
         folder = tmp_path_factory.mktemp("results")
         ran = suite("server", "--url", url, "--requirements", revision, "--output-dir", str(folder))
         found = {_scenario(path): json.loads(path.read_text()) for path in folder.glob("*/checks.json")}
         assert found, ran.stdout + ran.stderr
         return found
 
-    return of
+    return results_of
 
 
 def _scenario(checks: Path) -> str:
-    """From `server-<scenario>-<time>/checks.json`."""
+    """The scenario in `server-<scenario>-<time>/checks.json`."""
     match = re.fullmatch(r"server-(.+)-\d{4}-\d\d-\d\dT[\d-]+Z", checks.parent.name)
     assert match
     return match[1]
@@ -126,13 +128,13 @@ def _scenario(checks: Path) -> str:
 @pytest.mark.parametrize(
     ("revision", "scenario"), [(revision, name) for revision in APPLIES for name in APPLIES[revision]]
 )
-def test_what_applies_passes(results: Callable[[str], Results], revision: str, scenario: str) -> None:
+def test_applicable_scenario_passes(results: Callable[[str], Results], revision: str, scenario: str) -> None:
     checks = [check for check in results(revision)[scenario] if check["id"] not in CHECK_DOES_NOT_APPLY]
     assert [check for check in checks if check["status"] not in {"SUCCESS", "INFO", "SKIPPED"}] == []
     assert [check for check in checks if check["status"] == "SUCCESS" and check["id"] != "wire-schema-valid"] != []
 
 
 @pytest.mark.parametrize("revision", APPLIES)
-def test_for_whatever_else_the_suite_runs_there_is_a_reason(results: Callable[[str], Results], revision: str) -> None:
+def test_other_scenarios_are_listed_with_a_reason(results: Callable[[str], Results], revision: str) -> None:
     others = results(revision).keys() - set(APPLIES[revision])
     assert [scenario for scenario in others if not scenario.startswith(tuple(DOES_NOT_APPLY))] == []

@@ -1,12 +1,14 @@
-"""Run by the functions' own Python: prints the modules of a layer whose bytecode is not what their source compiles to,
-as they lie at AWS, never to be checked there."""
+"""Prints a layer's modules whose bytecode differs from their compiled source. Runs with the functions' Python.
+
+The expected bytecode names the paths at AWS and is never checked against its source there.
+"""
 
 import marshal
 import sys
 from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 from pathlib import Path
 
-UNCHECKED_HASH = b"\x01\x00\x00\x00"  # the flags of a .pyc that is never compared with its source (PEP 552)
+UNCHECKED_HASH = b"\x01\x00\x00\x00"  # .pyc flags: hash-based, never checked against the source (PEP 552)
 
 LAYER = Path(sys.argv[1])
 

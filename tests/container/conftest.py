@@ -1,5 +1,7 @@
-"""The functions as `sam build` packages them, in real containers. Without an engine or `sam` these tests are skipped;
-in CI they fail."""
+"""Fixtures that run the built functions in real containers.
+
+Without a container engine or `sam`, tests are skipped; in CI they fail.
+"""
 
 import os
 import socket
@@ -21,7 +23,7 @@ def unavailable(reason: str) -> NoReturn:
 
 @pytest.fixture(scope="session")
 def sam() -> str:
-    """The SAM CLI, after it has built."""
+    """The path of the SAM CLI, after `sam build`."""
     try:
         found = find_sam()
         build(found)
@@ -32,7 +34,7 @@ def sam() -> str:
 
 @pytest.fixture(scope="session")
 def sam_options() -> list[str]:
-    """Where the image is at hand, a newer one is not looked for."""
+    """Skip the pull if the image is present."""
     return ["--skip-pull-image"] if has_image(image()) else []
 
 

@@ -1,4 +1,4 @@
-"""What each function imports at a cold start. `make imports` writes it to imports.json; a test compares."""
+"""Lists each function's imports at a cold start. `make imports` writes imports.json; a test compares."""
 
 import json
 import os
@@ -11,27 +11,27 @@ from local.stack import ROOT
 
 LIST = Path(__file__).with_name("imports.json")
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
-# -S: nothing of this machine's site-packages.
+# -S: ignores this machine's site-packages.
 IMPORT = ["-S", "-c", "import os, sys; print(*sys.modules); import app; print(*sys.modules)"]
 
 
-def listed() -> dict[str, str]:
+def read_list() -> dict[str, str]:
     table: dict[str, str] = json.loads(LIST.read_text())
     return table
 
 
-def found() -> dict[str, str]:
-    """Who imports it, by the name of a package, or of a module of ours."""
-    loaded = {function: _loaded_by(function) for function in FUNCTIONS}
+def collect() -> dict[str, str]:
+    """The importing functions, by third-party package or fluxgate module."""
+    loaded = {function: _imports_of(function) for function in FUNCTIONS}
     names = sorted(set().union(*loaded.values()))
-    return {name: _spelled([function for function in FUNCTIONS if name in loaded[function]]) for name in names}
+    return {name: _describe([function for function in FUNCTIONS if name in loaded[function]]) for name in names}
 
 
-def _loaded_by(function: str) -> set[str]:
-    """Beyond what every Python has loaded."""
+def _imports_of(function: str) -> set[str]:
+    """Without the modules that Python itself loads at startup."""
     task = BUILD / logical_id(function)
     path = [task, BUILD / "DependenciesLayer/python", BUILD / "FluxgateLayer/python"]
-    # Powertools traces, and imports what it needs for that, where LAMBDA_TASK_ROOT is set.
+    # With LAMBDA_TASK_ROOT, Powertools enables tracing and imports its dependencies.
     variables = IMPORT_ENVIRONMENT | {
         "LAMBDA_TASK_ROOT": str(task),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -39,15 +39,15 @@ def _loaded_by(function: str) -> set[str]:
     }
     variables["PYTHONPATH"] = os.pathsep.join(str(folder) for folder in path)
     done = subprocess.run([PYTHON, *IMPORT], env=variables, stdout=subprocess.PIPE, text=True, check=True)
-    bare, loaded = ({_name(module) for module in line.split()} for line in done.stdout.splitlines())
-    return {name for name in loaded - bare - {"app"} if not name.startswith("_")}
+    startup, loaded = ({_name(module) for module in line.split()} for line in done.stdout.splitlines())
+    return {name for name in loaded - startup - {"app"} if not name.startswith("_")}
 
 
 def _name(module: str) -> str:
     return module if module.startswith("fluxgate.") else module.partition(".")[0]
 
 
-def _spelled(functions: list[str]) -> str:
+def _describe(functions: list[str]) -> str:
     others = [function for function in FUNCTIONS if function not in functions]
     if not others:
         return "all"
@@ -56,4 +56,4 @@ def _spelled(functions: list[str]) -> str:
 
 if __name__ == "__main__":
     build(find_sam())
-    LIST.write_text(json.dumps(found(), indent=1) + "\n")
+    LIST.write_text(json.dumps(collect(), indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""Every function with every file in events/: `good_…` gives its result, `bad_…` its defined refusal."""
+"""Invokes every function with every file in events/: `good_…` succeeds, `bad_…` gets its defined rejection."""
 
 import json
 import subprocess
@@ -13,11 +13,11 @@ from local.sam import SamLocal, logical_id
 from local.seeds import DELETING, GENERATED, QUEUED, SUBMITTED, SUCCEEDED
 from local.stack import ROOT
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(600)]
 
 EVENTS = sorted((ROOT / "events").glob("*.json"))
 
-# Where an event has to leave, or to change, a seeded task.
+# The status of a seeded task after an event.
 STATUS_AFTER = {
     "archive_images.bad_message": (GENERATED, "generated"),
     "archive_images.good_generated": (GENERATED, "succeeded"),
@@ -34,17 +34,17 @@ STATUS_AFTER = {
 
 def status_of(sam_local: SamLocal, task_id: str) -> str:
     table = sam_local.stack.deployment.resources["TasksTable"]
-    answer = sam_local.stack.client("dynamodb").get_item(TableName=table, Key={"task_id": {"S": task_id}})
-    return str(answer["Item"]["status"]["S"])
+    response = sam_local.stack.client("dynamodb").get_item(TableName=table, Key={"task_id": {"S": task_id}})
+    return str(response["Item"]["status"]["S"])
 
 
-def is_refused(result: Any) -> bool:
-    """Whether the function answered no in the way that is defined for its trigger."""
+def is_rejected(result: Any) -> bool:
+    """Whether the result is the rejection that is defined for the function's trigger."""
     if "batchItemFailures" in result:
         return bool(result["batchItemFailures"])
-    if (result["body"] or "").startswith('{"jsonrpc"'):  # MCP has a form of its own
-        answer = json.loads(result["body"])
-        return "error" in answer or answer["result"].get("isError", False)
+    if (result["body"] or "").startswith('{"jsonrpc"'):  # MCP has its own error format
+        response = json.loads(result["body"])
+        return "error" in response or response["result"].get("isError", False)
     if result["statusCode"] < 400:
         return False
     problem = json.loads(result["body"])
@@ -54,22 +54,21 @@ def is_refused(result: Any) -> bool:
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.stem)
-def test_event(sam_local: SamLocal, event: Path) -> None:
+def test_events_have_their_defined_result(sam_local: SamLocal, event: Path) -> None:
     sam_local.seed()
     done = sam_local.invoke(logical_id(event.name.partition(".")[0]), event, stdout=PIPE, stderr=PIPE)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    result = result or {"statusCode": 204, "body": None}  # the schedule gets no answer
+    result = result or {"statusCode": 204, "body": None}  # a schedule gets no result
     assert "errorMessage" not in result, done.stderr
-    refused = is_refused(result)
-    refused = refused or "Order rejected" in done.stderr  # which the bus is told of
-    assert refused == event.stem.partition(".")[2].startswith("bad_")
+    rejected = is_rejected(result) or "Order rejected" in done.stderr  # a rejected order is published as an event
+    assert rejected == event.stem.partition(".")[2].startswith("bad_")
     if event.stem in STATUS_AFTER:
         task_id, status = STATUS_AFTER[event.stem]
         assert status_of(sam_local, task_id) == status
 
 
-def test_the_command_prints_the_functions_answer(sam: str, sam_options: list[str]) -> None:
+def test_invoke_command_prints_the_functions_response(sam: str, sam_options: list[str]) -> None:
     command = [sys.executable, "-m", "local.sam", "--sam", sam, "invoke", "ReadTasksFunction"]
     arguments = ["events/read_tasks.good_task.json", *sam_options]
     done = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)

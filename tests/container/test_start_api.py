@@ -1,6 +1,6 @@
-"""One generation from the request to the picture, every function in a container, every event a real one.
+"""One generation from the request to the image, with every function in a container and real events.
 
-`sam local` has no streams and queues: the test carries what lies there to the next function.
+`sam local` has no stream or queue triggers: the test passes their records to the next function.
 """
 
 import json
@@ -16,13 +16,13 @@ from PIL import Image
 
 from local.sam import SamLocal
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(600)]
 
 PROMPT = "A lighthouse in a storm"
 
 
 def change_to(sam_local: SamLocal, status: str, task_id: str) -> Any:
-    """The stream's event about a task that came to a status."""
+    """The stream event about a task's transition to a status."""
     dynamodb, streams = (sam_local.stack.client(service) for service in ("dynamodb", "dynamodbstreams"))
     table = sam_local.stack.deployment.resources["TasksTable"]
     arn = dynamodb.describe_table(TableName=table)["Table"]["LatestStreamArn"]
@@ -39,7 +39,7 @@ def change_to(sam_local: SamLocal, status: str, task_id: str) -> Any:
 
 
 def message_on(sam_local: SamLocal, queue: str) -> Any:
-    """The event about the one message of a queue."""
+    """The event about the only message in a queue."""
     url = sam_local.stack.deployment.resources[queue]
     sqs = sam_local.stack.client("sqs")
     (message,) = sqs.receive_message(QueueUrl=url, AttributeNames=["All"])["Messages"]
@@ -48,15 +48,15 @@ def message_on(sam_local: SamLocal, queue: str) -> Any:
 
 
 def download(sam_local: SamLocal, url: str) -> bytes:
-    """A presigned URL names this machine as containers do; its signature covers that name."""
+    """Connect to the local endpoint with the signed Host header, which is this machine's name in containers."""
     signed = urlsplit(url)
-    here = signed._replace(netloc=urlsplit(sam_local.stack.aws.endpoint).netloc).geturl()
-    response = requests.get(here, headers={"Host": signed.netloc}, timeout=10)
+    local_url = signed._replace(netloc=urlsplit(sam_local.stack.aws.endpoint).netloc).geturl()
+    response = requests.get(local_url, headers={"Host": signed.netloc}, timeout=120)
     assert response.status_code == 200, response.text
     return response.content
 
 
-def test_a_generation_from_request_to_picture(sam_local: SamLocal, tmp_path: Path) -> None:
+def test_generation_from_request_to_stored_image(sam_local: SamLocal, tmp_path: Path) -> None:
     def invoke(function: str, event: Any) -> None:
         file = tmp_path / f"{function}.json"
         file.write_text(json.dumps(event, default=lambda moment: moment.timestamp()))
@@ -67,18 +67,18 @@ def test_a_generation_from_request_to_picture(sam_local: SamLocal, tmp_path: Pat
     sam_local.stack.client("sqs").purge_queue(QueueUrl=resources["ArchiveQueue"])
     with (tmp_path / "sam.log").open("w+") as log, sam_local.api(stderr=log, stdout=log):
         request = {"prompt": PROMPT, "size": "256x320"}
-        accepted = requests.post(f"{sam_local.url}/v1/images/generations", json=request, timeout=60)
+        accepted = requests.post(f"{sam_local.url}/v1/images/generations", json=request, timeout=120)
         assert accepted.status_code == 202, accepted.text
         task = accepted.json()
         assert task["status"] == "processing"
 
         simulator = sam_local.simulator
-        simulator.wait_for(lambda: [callback.status for callback in simulator.callbacks[-1:]] == [200], timeout=60)
+        simulator.wait_for(lambda: [callback.status for callback in simulator.callbacks[-1:]] == [200], timeout=120)
         assert simulator.submissions[-1].body["prompt"] == PROMPT
         invoke("PublishChangesFunction", change_to(sam_local, "generated", task["task_id"]))
         invoke("ArchiveImagesFunction", message_on(sam_local, "ArchiveQueue"))
 
-        done = requests.get(f"{sam_local.url}/v1/tasks/{task['task_id']}", timeout=60).json()
+        done = requests.get(f"{sam_local.url}/v1/tasks/{task['task_id']}", timeout=120).json()
         assert done["status"] == "succeeded"
-        with Image.open(BytesIO(download(sam_local, done["images"][0]["url"]))) as picture:
-            assert (picture.format, picture.size) == ("PNG", (256, 320))
+        with Image.open(BytesIO(download(sam_local, done["images"][0]["url"]))) as image:
+            assert (image.format, image.size) == ("PNG", (256, 320))

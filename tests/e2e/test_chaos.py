@@ -1,4 +1,4 @@
-"""`make chaos` in short: everything goes wrong for a few tasks, and nothing is lost or bought twice."""
+"""A short `make chaos`: a few tasks with injected faults."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from local.stack import ROOT
 
 
 @pytest.mark.timeout(300)
-def test_a_short_chaos_breaks_no_promise() -> None:
+def test_guarantees_hold_under_injected_faults() -> None:
     command = [sys.executable, "-m", "tests.chaos", "--tasks", "60", "--seed", "7", "--list", "on"]
     path = os.pathsep.join([str(ROOT), str(ROOT / "layers/fluxgate/python")])
     chaos = subprocess.run(

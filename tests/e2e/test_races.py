@@ -1,4 +1,4 @@
-"""Thirty-two at once on one task, over real HTTP: whoever comes first, one wins and nothing contradicts it."""
+"""32 concurrent requests about one task, over real HTTP: exactly one takes effect."""
 
 import json
 import math
@@ -18,48 +18,51 @@ from local.stack import Stack
 from tests.e2e.client import Client
 
 THREADS = 32
-HELD = Behaviour(latency=math.inf, callbacks=0)  # the callbacks are the test's
+HELD = Behaviour(latency=math.inf, callbacks=0)  # the test sends the callbacks
+TIMEOUT = 120  # seconds
+
+pytestmark = pytest.mark.timeout(3 * TIMEOUT)
 
 
-def at_once(actions: list[Callable[[], Any]]) -> list[Any]:
-    """Begin all at the same moment."""
+def concurrently(actions: list[Callable[[], Any]]) -> list[Any]:
+    """Start all actions at the same moment; returns their results."""
     barrier = Barrier(len(actions))
 
-    def begin(action: Callable[[], Any]) -> Any:
+    def start(action: Callable[[], Any]) -> Any:
         barrier.wait()
         return action()
 
     with ThreadPoolExecutor(len(actions)) as threads:
-        return list(threads.map(begin, actions))
+        return list(threads.map(start, actions))
 
 
 def submissions_of(stack: Stack, prompt: str) -> list[Submission]:
     assert stack.simulator
-    return [it for it in stack.simulator.submissions if it.body["prompt"] == prompt]
+    return [entry for entry in stack.simulator.submissions if entry.body["prompt"] == prompt]
 
 
-def outcomes_of(stack: Stack, task_id: str) -> Counter[str]:
-    """How often the table's stream saw the task come to each state."""
+def transitions_of(stack: Stack, task_id: str) -> Counter[str]:
+    """The number of the task's transitions to each status, from the table's stream."""
     table = stack.deployment.resources["TasksTable"]
     streams = stack.client("dynamodbstreams")
     arn = stack.client("dynamodb").describe_table(TableName=table)["Table"]["LatestStreamArn"]
     (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
     position = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
     iterator = streams.get_shard_iterator(**position)["ShardIterator"]
-    arrivals: Counter[str] = Counter()
-    while records := (answer := streams.get_records(ShardIterator=iterator))["Records"]:
-        iterator = answer["NextShardIterator"]
+    transitions: Counter[str] = Counter()
+    while records := (page := streams.get_records(ShardIterator=iterator))["Records"]:
+        iterator = page["NextShardIterator"]
         for change in (record["dynamodb"] for record in records):
             if change["Keys"]["task_id"]["S"] == task_id and "NewImage" in change:
                 before = change.get("OldImage", {}).get("status", {}).get("S")
                 after = change["NewImage"]["status"]["S"]
-                arrivals[after] += before != after
-    return +arrivals
+                transitions[after] += before != after
+    return +transitions
 
 
 @pytest.fixture
 def submitted(stack: Stack, client: Client) -> tuple[str, str]:
-    """A task that waits for its result, and its callback URL."""
+    """The id and callback URL of a submitted task."""
     assert stack.simulator
     prompt = str(uuid4())
     stack.simulator.behave(HELD, when=lambda body: body["prompt"] == prompt)
@@ -69,7 +72,7 @@ def submitted(stack: Stack, client: Client) -> tuple[str, str]:
 
 
 def success(stack: Stack, n: int) -> dict[str, Any]:
-    """A callback with an image of its own."""
+    """A callback body with its own image."""
     assert stack.simulator
     stack.simulator.publish(f"race-{n}.png", "a race", "256x256", n)
     return {"success": True, "task_id": "p", "data": [{"image_url": f"{stack.simulator.url}/images/race-{n}.png"}]}
@@ -79,58 +82,62 @@ FAILURE = {"success": False, "task_id": "p", "error": {"code": "api_error", "mes
 
 
 def post(url: str, body: object) -> int:
-    return requests.post(url, data=json.dumps(body), timeout=35).status_code
+    return requests.post(url, data=json.dumps(body), timeout=TIMEOUT).status_code
 
 
-def test_equal_idempotency_keys_buy_once(stack: Stack, client: Client) -> None:
+def test_concurrent_requests_with_one_idempotency_key_submit_once(stack: Stack, client: Client) -> None:
     prompt, key = str(uuid4()), str(uuid4())
 
     def request() -> requests.Response:
         body = {"prompt": prompt}
         return client.request("POST", "/v1/images/generations", json=body, headers={"Idempotency-Key": key})
 
-    answers = at_once([request] * THREADS)
-    assert {answer.status_code for answer in answers} == {202}
-    assert len({answer.json()["task_id"] for answer in answers}) == 1
-    assert sum("Idempotent-Replayed" not in answer.headers for answer in answers) == 1
+    responses = concurrently([request] * THREADS)
+    assert {response.status_code for response in responses} == {202}
+    assert len({response.json()["task_id"] for response in responses}) == 1
+    assert sum("Idempotent-Replayed" not in response.headers for response in responses) == 1
     assert len(submissions_of(stack, prompt)) == 1
 
 
-def test_callbacks_against_each_other_give_one_result(stack: Stack, client: Client, submitted: tuple[str, str]) -> None:
+def test_concurrent_results_store_one_result(stack: Stack, client: Client, submitted: tuple[str, str]) -> None:
     task_id, url = submitted
     bodies = [success(stack, n) for n in range(THREADS)]
-    assert set(at_once([lambda body=body: post(url, body) for body in bodies])) == {200}  # type: ignore[misc]
+    assert set(concurrently([lambda body=body: post(url, body) for body in bodies])) == {200}  # type: ignore[misc]
     task = client.settled(task_id)
     assert (task["status"], len(task["images"])) == ("succeeded", 1)
-    assert outcomes_of(stack, task_id) == {"submitting": 1, "submitted": 1, "generated": 1, "succeeded": 1}
+    assert transitions_of(stack, task_id) == {"submitting": 1, "submitted": 1, "generated": 1, "succeeded": 1}
 
 
-def test_failures_and_a_success_end_in_the_success(stack: Stack, client: Client, submitted: tuple[str, str]) -> None:
+def test_success_prevails_over_concurrent_failures(stack: Stack, client: Client, submitted: tuple[str, str]) -> None:
     task_id, url = submitted
     bodies = [FAILURE] * (THREADS - 1) + [success(stack, 100)]
-    assert set(at_once([lambda body=body: post(url, body) for body in bodies])) == {200}  # type: ignore[misc]
-    deadline = time.monotonic() + 20
-    while client.settled(task_id)["status"] != "succeeded":  # a failure is no end while a result may come
+    assert set(concurrently([lambda body=body: post(url, body) for body in bodies])) == {200}  # type: ignore[misc]
+    deadline = time.monotonic() + TIMEOUT
+    while client.settled(task_id)["status"] != "succeeded":  # a success may follow a failure
         assert time.monotonic() < deadline
-    arrivals = outcomes_of(stack, task_id)
-    assert arrivals["generated"] == 1
-    assert arrivals["failed"] <= 1
+        time.sleep(0.1)
+    transitions = transitions_of(stack, task_id)
+    assert transitions["generated"] == 1
+    assert transitions["failed"] <= 1
 
 
-def test_forged_callbacks_among_true_ones_change_nothing(
-    stack: Stack, client: Client, submitted: tuple[str, str]
-) -> None:
+def test_concurrent_forged_callbacks_change_nothing(stack: Stack, client: Client, submitted: tuple[str, str]) -> None:
     task_id, url = submitted
-    forged = [f"{url.rpartition('/')[0]}/{uuid4().hex}" for _ in range(THREADS - 1)]
-    true = success(stack, 200)
-    statuses = at_once([lambda: post(url, true), *(lambda to=to: post(to, success(stack, 201)) for to in forged)])
+    forged_urls = [f"{url.rpartition('/')[0]}/{uuid4().hex}" for _ in range(THREADS - 1)]
+    genuine = success(stack, 200)
+    statuses = concurrently(
+        [
+            lambda: post(url, genuine),
+            *(lambda forged_url=forged_url: post(forged_url, success(stack, 201)) for forged_url in forged_urls),
+        ]
+    )
     assert Counter(statuses) == {200: 1, 404: THREADS - 1}
     assert client.settled(task_id)["status"] == "succeeded"
-    assert outcomes_of(stack, task_id)["generated"] == 1
+    assert transitions_of(stack, task_id)["generated"] == 1
 
 
-def test_callbacks_against_the_submitter(stack: Stack, client: Client) -> None:
-    """They come before the provider's answer does: the submitter's own write changes nothing any more."""
+def test_callbacks_before_the_submission_response_store_one_result(stack: Stack, client: Client) -> None:
+    """The submitter's later write changes nothing."""
     assert stack.simulator
     prompt = str(uuid4())
     early = Behaviour(latency=0, callback_early=True, callbacks=THREADS, response_delay=0.2)
@@ -138,20 +145,23 @@ def test_callbacks_against_the_submitter(stack: Stack, client: Client) -> None:
     task_id = client.generate(prompt=prompt).json()["task_id"]
     task = client.settled(task_id)
     assert (task["status"], len(submissions_of(stack, prompt))) == ("succeeded", 1)
-    arrivals = outcomes_of(stack, task_id)
-    assert (arrivals["generated"], arrivals["succeeded"]) == (1, 1)
-    assert arrivals["submitted"] <= 1
+    transitions = transitions_of(stack, task_id)
+    assert (transitions["generated"], transitions["succeeded"]) == (1, 1)
+    assert transitions["submitted"] <= 1
 
 
-def test_callbacks_against_the_reconciler(stack: Stack, client: Client) -> None:
-    """Both bring the same result, at the same moment."""
+def test_callbacks_concurrent_with_the_reconciler_store_one_result(stack: Stack, client: Client) -> None:
+    """Both report the same result at the same moment."""
     assert stack.simulator
     prompt = str(uuid4())
     stack.simulator.behave(Behaviour(latency=0, callbacks=0), when=lambda body: body["prompt"] == prompt)
     task_id = client.generate(prompt=prompt).json()["task_id"]
     (submission,) = submissions_of(stack, prompt)
-    stack.simulator.wait_for(lambda: any(it.id == submission.task_id and it.response for it in stack.simulator.tasks))  # type: ignore[union-attr]
-    result = next(it.response for it in stack.simulator.tasks if it.id == submission.task_id)
+    simulator = stack.simulator
+    simulator.wait_for(
+        lambda: any(task.id == submission.task_id and task.response for task in simulator.tasks), timeout=TIMEOUT
+    )
+    result = next(task.response for task in simulator.tasks if task.id == submission.task_id)
     stack.client("dynamodb").update_item(
         TableName=stack.deployment.resources["TasksTable"],
         Key={"task_id": {"S": task_id}},
@@ -160,7 +170,7 @@ def test_callbacks_against_the_reconciler(stack: Stack, client: Client) -> None:
     )
     reconcile: list[Callable[[], Any]] = [lambda: stack.invoke("reconcile_tasks", {})] * 2
     callbacks: list[Callable[[], Any]] = [lambda: post(submission.body["callback_url"], result)] * (THREADS - 2)
-    at_once([*reconcile, *callbacks])
+    concurrently([*reconcile, *callbacks])
     assert client.settled(task_id)["status"] == "succeeded"
-    arrivals = outcomes_of(stack, task_id)
-    assert (arrivals["generated"], arrivals["succeeded"]) == (1, 1)
+    transitions = transitions_of(stack, task_id)
+    assert (transitions["generated"], transitions["succeeded"]) == (1, 1)

@@ -1,4 +1,4 @@
-"""What an operation costs in requests and items: as the table says, however many tasks are stored."""
+"""Requests and items of each operation, compared with tests/bench/calls.json."""
 
 import json
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from fluxgate.tasks.store import FILTERED_PAGE
-from tests.bench.calls import SIZES, TABLE, Counts, Processes, differences
+from tests.bench.calls import SIZES, TABLE, Counts, OperationCounter, differences
 from tests.bench.operations import Operation
 from tests.harness import event
 
@@ -14,25 +14,27 @@ pytestmark = pytest.mark.xdist_group("calls")
 
 
 @pytest.fixture(scope="module")
-def processes() -> Iterator[Processes]:
-    with Processes() as processes:
-        yield processes
+def counter() -> Iterator[OperationCounter]:
+    with OperationCounter() as counter:
+        yield counter
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_every_operation_asks_for_what_the_table_says(processes: Processes, size: int) -> None:
-    """If the change is meant: `make calls`."""
-    changes = differences(json.loads(TABLE.read_text()), processes.count(size))
-    assert not changes, f"with {size} tasks stored, where the table says -> what was counted:\n" + "\n".join(changes)
+def test_operations_make_the_listed_requests_with_any_number_of_stored_tasks(
+    counter: OperationCounter, size: int
+) -> None:
+    """If a difference is intended, run `make calls`."""
+    changes = differences(json.loads(TABLE.read_text()), counter.count(size))
+    assert not changes, f"with {size} stored tasks, listed -> counted:\n" + "\n".join(changes)
 
 
-def test_items_that_a_filter_leaves_out_are_counted(processes: Processes) -> None:
-    """As DynamoDB does: one page of the index is read, whatever the filter leaves."""
+def test_counts_include_items_that_a_filter_removes(counter: OperationCounter) -> None:
+    """As DynamoDB does: it reads one page of the index, whatever the filter keeps."""
     page = Operation("ten that succeeded", "read_tasks", lambda _: event("read_tasks.good_list"))
-    assert processes.count_one(page, SIZES[-1]).items_read == FILTERED_PAGE
+    assert counter.count_one(page, SIZES[-1]).items_read == FILTERED_PAGE
 
 
-def test_a_change_is_told_figure_by_figure() -> None:
+def test_differences_list_each_changed_count() -> None:
     now = Counts({"dynamodb GetItem": 2}, {}, items_read=2, items_written=0, read_units=2, write_units=0)
     before = {"read task": {**vars(now), "requests": {"dynamodb GetItem": 1}, "items_read": 1, "read_units": 1}}
     assert differences(before, {"read task": now}) == [

@@ -1,4 +1,4 @@
-"""Sizes and units, against examples worked out by hand from DynamoDB's rules."""
+"""Item sizes and capacity units, compared with examples calculated by hand from DynamoDB's rules."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ OWNER = Index("by_owner", ("owner",))
         ({"id": {"S": "abc"}}, 2 + 3),
         ({"id": {"S": "ä"}}, 2 + 2),
         ({"n": {"N": "1234567"}}, 1 + 4 + 1),
-        ({"n": {"N": "1200"}}, 1 + 1 + 1),  # zeros at the ends are not stored
+        ({"n": {"N": "1200"}}, 1 + 1 + 1),  # leading and trailing zeros are not stored
         ({"n": {"N": "-0.5"}}, 1 + 1 + 1 + 1),
         ({"n": {"N": "0"}}, 1 + 1),
         ({"s": {"SS": ["ab", "cde"]}}, 1 + 5),
@@ -26,16 +26,17 @@ OWNER = Index("by_owner", ("owner",))
         ({"l": {"L": [{"M": {"k": {"S": "v"}}}]}}, 1 + 3 + 1 + 3 + 1 + 2),
     ],
 )
-def test_the_size_of_an_item(item: Item, size: int) -> None:
+def test_item_bytes_follows_dynamodbs_rules(item: Item, size: int) -> None:
     assert item_bytes(item) == size
 
 
-def item(size: int = 500, facts: Mapping[str, str] | None = None, **more: str) -> Item:
-    named = {name: {"S": value} for name, value in {**(facts or {}), **more}.items()}
-    return named | {"p": {"S": "x" * (size - 1 - item_bytes(named))}}
+def item(size: int = 500, keys: Mapping[str, str] | None = None, **attributes: str) -> Item:
+    """An item of this many bytes."""
+    given = {name: {"S": value} for name, value in {**(keys or {}), **attributes}.items()}
+    return given | {"p": {"S": "x" * (size - 1 - item_bytes(given))}}
 
 
-PLACED = {"due_shard": "1", "due_at": "12:00"}
+IN_DUE = {"due_shard": "1", "due_at": "12:00"}
 
 
 @pytest.mark.parametrize(
@@ -44,29 +45,29 @@ PLACED = {"due_shard": "1", "due_at": "12:00"}
         (None, item(), 1),
         (None, item(1024), 1),
         (None, item(1025), 2),
-        (None, item(owner="a", facts=PLACED), 3),
-        (item(owner="a"), item(owner="a"), 1),  # nothing has changed: the index is left alone
+        (None, item(owner="a", keys=IN_DUE), 3),
+        (item(owner="a"), item(owner="a"), 1),  # unchanged: no write to the index
         (item(owner="a"), item(owner="a", status="b"), 2),
-        (item(facts=PLACED), item(due_shard="1", due_at="12:01"), 3),  # removed here, put there
-        (item(facts=PLACED), item(), 2),
-        (item(1500, owner="a"), item(500, owner="a"), 4),  # the larger of the two counts
-        (item(1500, PLACED), None, 4),
+        (item(keys=IN_DUE), item(due_shard="1", due_at="12:01"), 3),  # deleted and put, since the key changes
+        (item(keys=IN_DUE), item(), 2),
+        (item(1500, owner="a"), item(500, owner="a"), 4),  # the larger size counts
+        (item(1500, IN_DUE), None, 4),
     ],
 )
-def test_the_units_of_a_write_and_its_indexes(before: Item | None, after: Item | None, units: int) -> None:
+def test_write_units_include_the_indexes(before: Item | None, after: Item | None, units: int) -> None:
     assert sum(Write(before, after).units([OWNER, DUE]).values()) == units
 
 
-def test_what_becomes_of_an_item_in_the_indexes() -> None:
-    write = Write(item(owner="a", facts=PLACED), item(owner="a", due_shard="1", due_at="12:01"))
-    assert write.places([OWNER, DUE]) == {"by_owner": "changed", "due": "moved"}
+def test_index_changes_name_each_affected_index() -> None:
+    write = Write(item(owner="a", keys=IN_DUE), item(owner="a", due_shard="1", due_at="12:01"))
+    assert write.index_changes([OWNER, DUE]) == {"by_owner": "changed", "due": "moved"}
     assert write.units([OWNER, DUE]) == {"table": 1, "by_owner": 1, "due": 2}
-    assert Write(item(owner="a", facts=PLACED), item(owner="a")).places([DUE]) == {"due": "removed"}
+    assert Write(item(owner="a", keys=IN_DUE), item(owner="a")).index_changes([DUE]) == {"due": "removed"}
 
 
 @pytest.mark.parametrize(
     ("size", "consistent", "units"),
     [(0, True, 1), (4096, True, 1), (4097, True, 2), (0, False, 0.5), (9000, False, 1.5)],
 )
-def test_the_units_of_a_read(size: int, *, consistent: bool, units: float) -> None:
+def test_read_units_depend_on_size_and_consistency(size: int, *, consistent: bool, units: float) -> None:
     assert read_units(size, consistent=consistent) == units

@@ -1,4 +1,4 @@
-"""Bills and rates, against examples worked out by hand with round prices."""
+"""Costs and quota usage, compared with examples calculated by hand from round prices."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench.cost.bill import Books, Deployed, Operation
+from tests.bench.cost.bill import CostModel, Deployment, MeasuredOperation
 from tests.bench.cost.rates import quotas, units
 
 PRICES = {
@@ -21,23 +21,23 @@ PRICES = {
     "xray": {"million_traces": 5},
     "transfer": {"gb": 0.1},
 }
-ASSUMED = {
+ASSUMPTIONS = {
     "task": {
-        "pictures": 2,
-        "picture_bytes": 1_000_000,
+        "images": 2,
+        "image_bytes": 1_000_000,
         "reads": 4,
         "list_pages": 0.5,
         "webhooks": 0.25,
         "downloads": 3,
-        "answer_bytes": 1_000,
+        "response_bytes": 1_000,
     },
     "seconds": {"dynamodb": 0.01, "sqs": 0.02, "events": 0.03, "s3": 0.1, "provider POST /flux/images": 2},
     "lambda": {"megabytes_per_processor": 2048, "stream_shards": 4},
     "sqs": {"pollers": 5, "poll_seconds": 20},
     "logs": {"platform_bytes": 500, "access_bytes": 300},
-    "tracing": {"each_second": 1, "share": 0.1},
+    "tracing": {"traces_per_second": 1, "sampled_share": 0.1},
 }
-DEPLOYED = Deployed(
+DEPLOYMENT = Deployment(
     secrets=2,
     alarm_metrics=10,
     dashboards=1,
@@ -49,7 +49,7 @@ DEPLOYED = Deployed(
         "WebhookConcurrency": 10,
     },
 )  # fmt: skip
-NOTHING = Operation(
+NOTHING = MeasuredOperation(
     name="",
     memory_mb=1024,
     processor_seconds=0,
@@ -69,31 +69,35 @@ NAMES = (
 )  # fmt: skip
 
 
-def books(operations: Mapping[str, Operation] | None = None, **assumed: Mapping[str, Any]) -> Books:
-    """In which nothing is counted but what is given."""
-    return Books(
+def cost_model(
+    operations: Mapping[str, MeasuredOperation] | None = None, **assumptions: Mapping[str, Any]
+) -> CostModel:
+    """A model in which all other operations cost nothing but their invocation."""
+    return CostModel(
         operations=dict.fromkeys(NAMES, NOTHING) | dict(operations or {}),
-        deployed=DEPLOYED,
+        deployment=DEPLOYMENT,
         prices=PRICES,
-        assumed=ASSUMED | assumed,
+        assumptions=ASSUMPTIONS | assumptions,
     )
 
 
-def test_a_function_is_billed_for_its_share_of_a_processor_and_for_waiting() -> None:
+def test_billed_seconds_are_scaled_processor_time_plus_waiting() -> None:
     requests = {"dynamodb PutItem": 1, "dynamodb UpdateItem": 1, "provider POST /flux/images": 1}
     operation = replace(NOTHING, processor_seconds=0.1, requests=requests)
-    assert books().seconds(operation) == pytest.approx(0.2 + 0.02 + 2)  # half a processor
-    assert books().seconds(replace(operation, memory_mb=4096)) == pytest.approx(0.1 + 0.02 + 2)  # never more than one
+    assert cost_model().billed_seconds(operation) == pytest.approx(0.2 + 0.02 + 2)  # half a processor
+    assert cost_model().billed_seconds(replace(operation, memory_mb=4096)) == pytest.approx(
+        0.1 + 0.02 + 2
+    )  # at most one processor
 
 
-def test_the_bill_of_a_submission() -> None:
+def test_submission_cost_lists_all_services() -> None:
     requests = {"dynamodb PutItem": 1, "dynamodb UpdateItem": 1, "provider POST /flux/images": 1}
     operation = replace(NOTHING, requests=requests, log_bytes=1_200, units={"table": 2, "due": 3})
-    assert books({"submission": operation}).of_event("submission") == pytest.approx(
+    assert cost_model({"submission": operation}).event_cost("submission") == pytest.approx(
         {
             "Lambda": 2.02e-5 + 0.5e-6,  # 1 GB for 2.02 s, and one request
             "API Gateway": 3e-6,
-            "DynamoDB": 10e-6,  # 5 units at 2 a million
+            "DynamoDB": 10e-6,  # 5 units at 2 per million
             "S3": 0,
             "SQS": 0,
             "EventBridge": 0,
@@ -103,41 +107,41 @@ def test_the_bill_of_a_submission() -> None:
     )
 
 
-def test_the_bill_of_what_a_queue_brings_has_its_receipt_and_deletion() -> None:
+def test_queue_event_cost_includes_receive_and_delete() -> None:
     archive = replace(NOTHING, requests={"s3 PutObject": 2, "sqs SendMessage archive": 1})
-    bill = books({"archive": archive}).of_event("archive")
+    bill = cost_model({"archive": archive}).event_cost("archive")
     assert bill["SQS"] == pytest.approx(3 * 0.4e-6)
     assert bill["S3"] == pytest.approx(2 * 0.01e-3)
     assert bill["API Gateway"] == 0
 
 
-def test_the_rule_that_feeds_a_queue_sends_a_message() -> None:
+def test_rule_with_a_queue_target_costs_one_message() -> None:
     event = replace(NOTHING, requests={"events PutEvents": 1})
-    bill = books({"publish outcome, webhook wanted": event}).of_event("publish outcome, webhook wanted")
+    bill = cost_model({"publish outcome, webhook wanted": event}).event_cost("publish outcome, webhook wanted")
     assert bill["SQS"] == pytest.approx(0.4e-6)
     assert bill["EventBridge"] == pytest.approx(1e-6)
 
 
-def test_a_task_is_stored_until_its_retention_ends() -> None:
-    """Twelve months: 2 MB of pictures, and 1,000 bytes of an item, which lies in `by_owner` too."""
-    bill = books({"publish outcome": replace(NOTHING, stored_bytes=900)}).of_task()
+def test_task_cost_includes_storage_until_its_retention_ends() -> None:
+    """Twelve months: 2 MB of images and a 1,000 byte item, which `by_owner` contains too."""
+    bill = cost_model({"publish outcome": replace(NOTHING, stored_bytes=900)}).task_cost()
     assert bill["S3"] == pytest.approx(0.002 * 12 * 0.02 + 6 * 0.001e-3)
     assert bill["DynamoDB"] == pytest.approx(1e-6 * 12 * (2 * 0.2 + 0.1))
     assert bill["Data transfer"] == pytest.approx(3 * 0.002 * 0.1 + (1 + 4 + 0.5) * 1e-7)
 
 
-def test_a_task_is_so_many_events() -> None:
-    """1 + 1 + 1 + 1 + 0.75 + 0.25 + 0.25 + 4 + 0.5, of which 5.5 by the REST API and one by the HTTP API."""
-    bill = books(logs={"platform_bytes": 0, "access_bytes": 0}).of_task()
+def test_task_cost_is_the_sum_of_its_events() -> None:
+    """1 + 1 + 1 + 1 + 0.75 + 0.25 + 0.25 + 4 + 0.5, of which 5.5 through the REST API and one through the HTTP API."""
+    bill = cost_model(logs={"platform_bytes": 0, "access_bytes": 0}).task_cost()
     assert bill["Lambda"] == pytest.approx(9.75 * 0.5e-6)
     assert bill["API Gateway"] == pytest.approx(5.5 * 3e-6 + 1e-6)
     assert bill["SQS"] == pytest.approx((2 + 2 * 0.25 + 0.25) * 0.4e-6)
 
 
-def test_a_month_without_a_task() -> None:
-    """730 hours: 43,800 passes that read five units each; five pollers that ask every 20 seconds."""
+def test_fixed_monthly_cost_needs_no_tasks() -> None:
+    """730 hours: 43,800 passes that read five units each; five pollers that poll every 20 seconds."""
     idle = replace(NOTHING, read_units=5, metrics=frozenset({"A", "B"}))
-    bill = books({"reconcile, idle": idle}, logs={"platform_bytes": 0, "access_bytes": 0}).of_month()
+    bill = cost_model({"reconcile, idle": idle}, logs={"platform_bytes": 0, "access_bytes": 0}).fixed_monthly_cost()
     assert bill["DynamoDB"] == pytest.approx(0.219)
     assert bill["SQS"] == pytest.approx(657_000 * 0.4e-6)
     assert bill["Secrets Manager"] == 1
@@ -146,33 +150,35 @@ def test_a_month_without_a_task() -> None:
 
 
 def test_traces_are_sampled_by_function() -> None:
-    """Twelve tasks a second: one trace a second and a tenth of the others. 2,628,000 seconds in a month."""
-    each = {1: 2.1, 4: 1 + 0.1 * 47, 0.5: 1.5, 0.75: 1 + 0.1 * 8, 0.25: 1.2}  # by events per task
-    traces = 4 * each[1] + each[4] + each[0.5] + each[0.75] + 2 * each[0.25]
-    assert books().of_rate(12 * 60)["X-Ray"] == pytest.approx(traces * 2_628_000 * 5e-6)
-    assert books().of_rate(1)["X-Ray"] == pytest.approx(9.75 * 43_800 * 5e-6)  # all of them
+    """Twelve tasks per second: one trace per second and a tenth of the rest. A month has 2,628,000 seconds."""
+    traces_of = {1: 2.1, 4: 1 + 0.1 * 47, 0.5: 1.5, 0.75: 1 + 0.1 * 8, 0.25: 1.2}  # by events per task
+    traces = 4 * traces_of[1] + traces_of[4] + traces_of[0.5] + traces_of[0.75] + 2 * traces_of[0.25]
+    assert cost_model().rate_dependent_cost(12 * 60)["X-Ray"] == pytest.approx(traces * 2_628_000 * 5e-6)
+    assert cost_model().rate_dependent_cost(1)["X-Ray"] == pytest.approx(9.75 * 43_800 * 5e-6)  # all traces
 
 
 def test_each_process_reads_its_secret_every_five_minutes() -> None:
-    """Ten tasks a second that take two seconds: 20 processes, 8,760 times a month."""
+    """Ten tasks per second of two seconds each: 20 processes, 8,760 reads per month each."""
     submission = replace(
         NOTHING, requests={"provider POST /flux/images": 1}, first={"secretsmanager GetSecretValue": 1}
     )
-    reading = books({"submission": submission})
-    assert reading.of_rate(600)["Secrets Manager"] == pytest.approx(20 * 8_760 * 0.1 / 10_000)
-    assert reading.of_rate(1)["Secrets Manager"] == pytest.approx(8_760 * 0.1 / 10_000)  # one process, if hardly busy
+    model = cost_model({"submission": submission})
+    assert model.rate_dependent_cost(600)["Secrets Manager"] == pytest.approx(20 * 8_760 * 0.1 / 10_000)
+    assert model.rate_dependent_cost(1)["Secrets Manager"] == pytest.approx(
+        8_760 * 0.1 / 10_000
+    )  # at least one process
 
 
-def test_units_of_one_partition_are_a_share_of_the_indexes() -> None:
-    counted = books(
+def test_partition_units_are_a_share_of_the_index_units() -> None:
+    model = cost_model(
         {"submission": replace(NOTHING, units={"table": 2, "due": 3}), "read task": replace(NOTHING, units={"due": 1})}
     )
-    assert units(counted, None)(10) == pytest.approx(10 * (5 + 4))
-    assert units(counted, "due", 10)(10) == pytest.approx(7)
+    assert units(model, None)(10) == pytest.approx(10 * (5 + 4))
+    assert units(model, "due", 10)(10) == pytest.approx(7)
 
 
-def test_what_is_needed_stands_beside_the_templates_defaults() -> None:
-    needed = {quota.what: (quota.needed(2), quota.limit) for quota in quotas(books())}
-    assert needed["REST requests/s, of one key"] == (11, 10)
-    assert needed["requests/s of both APIs"] == (13, 10_000)
-    assert needed["callbacks/s"] == (2, 100)
+def test_quotas_compare_usage_with_the_templates_defaults() -> None:
+    found = {quota.name: (quota.usage(2), quota.limit) for quota in quotas(cost_model())}
+    assert found["REST requests/s, per key"] == (11, 10)
+    assert found["requests/s, both APIs"] == (13, 10_000)
+    assert found["callbacks/s"] == (2, 100)

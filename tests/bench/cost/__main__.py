@@ -1,30 +1,29 @@
-"""Writes docs/cost.md from what lies in the repository: the last run of the bench, prices, assumptions, template."""
+"""Writes docs/cost.md from the last benchmark run, the prices, the assumptions and the template."""
 
 from __future__ import annotations
 
 import json
 
 from local.stack import ROOT
-from tests.bench.cost.bill import HERE, Books, Deployed, Operation, read
-from tests.bench.cost.document import written
+from tests.bench.cost.bill import HERE, CostModel, Deployment, MeasuredOperation, read_toml
+from tests.bench.cost.document import render
 
-RECORD = ROOT / "bench.json"  # the last run of the bench
+RECORD = ROOT / "bench.json"  # the last benchmark run
 DOCUMENT = ROOT / "docs/cost.md"
 
 
-def books() -> Books:
-    """From what lies in the repository."""
-    measured = json.loads(RECORD.read_text())["operations"]
-    return Books(
-        operations={name: Operation.of(name, found) for name, found in measured.items()},
-        deployed=Deployed.read(),
-        prices=read(HERE / "prices.toml"),
-        assumed=read(HERE / "assumptions.toml"),
+def cost_model() -> CostModel:
+    operations = json.loads(RECORD.read_text())["operations"]
+    return CostModel(
+        operations={name: MeasuredOperation.of(name, measurement) for name, measurement in operations.items()},
+        deployment=Deployment.read(),
+        prices=read_toml(HERE / "prices.toml"),
+        assumptions=read_toml(HERE / "assumptions.toml"),
     )
 
 
 def main() -> None:
-    DOCUMENT.write_text(written(books()))
+    DOCUMENT.write_text(render(cost_model()))
 
 
 if __name__ == "__main__":

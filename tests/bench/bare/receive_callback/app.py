@@ -1,4 +1,4 @@
-"""What fluxgate's receive_callback is measured against: the same update, by hand, and nothing besides."""
+"""The reference for receive_callback: the same update in a handwritten handler, with nothing else."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ dynamodb = boto3.client("dynamodb")
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    answer = json.loads(event["body"])
+    callback = json.loads(event["body"])
     parameters = event["pathParameters"]
     dynamodb.update_item(
         TableName=os.environ["TASKS_TABLE"],
@@ -24,7 +24,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
             ":submitting": {"S": "submitting"},
             ":submitted": {"S": "submitted"},
             ":token": {"S": hashlib.sha256(parameters["token"].encode()).hexdigest()},
-            ":images": {"L": [{"M": {"source_url": {"S": image["image_url"]}}} for image in answer["data"]]},
+            ":images": {"L": [{"M": {"source_url": {"S": image["image_url"]}}} for image in callback["data"]]},
         },
     )
     return {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "body": '{"received": true}'}

@@ -1,4 +1,4 @@
-"""What fluxgate's submit_task is measured against: the same calls, by hand, and nothing besides."""
+"""The reference for submit_task: the same calls in a handwritten handler, with nothing else."""
 
 import hashlib
 import json
@@ -41,7 +41,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         },
         ConditionExpression="attribute_not_exists(task_id)",
     )
-    answer = session.post(
+    response = session.post(
         f"{os.environ['FLUX_API_URL']}/flux/images",
         json={
             "action": "generate",
@@ -54,7 +54,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         headers={"authorization": f"Bearer {token}"},
         timeout=15,
     )
-    answer.raise_for_status()
+    response.raise_for_status()
     dynamodb.update_item(
         TableName=os.environ["TASKS_TABLE"],
         Key={"task_id": {"S": task_id}},
@@ -64,7 +64,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         ExpressionAttributeValues={
             ":submitted": {"S": "submitted"},
             ":submitting": {"S": "submitting"},
-            ":provider_task_id": {"S": answer.json()["task_id"]},
+            ":provider_task_id": {"S": response.json()["task_id"]},
         },
     )
     task = {"task_id": task_id, "status": "processing", "model": model, "size": size, "count": count, "created_at": now}

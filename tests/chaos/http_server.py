@@ -1,4 +1,4 @@
-"""HTTP servers of the harness: threads of their own, no words, and no surprise at killed clients."""
+"""HTTP servers of the test harness: threaded, silent and tolerant of clients that are killed."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from threading import Thread
 from typing import Any, Self
 
 
-class QuietHandler(BaseHTTPRequestHandler):
+class SilentHandler(BaseHTTPRequestHandler):
     def finish(self) -> None:
         with contextlib.suppress(OSError):
             super().finish()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Say nothing."""
+        """Log nothing."""
 
 
-class QuietServer(ThreadingHTTPServer):
-    """Listens at a port of its own from the beginning, and serves as a context manager."""
+class BackgroundServer(ThreadingHTTPServer):
+    """Binds a free port when created, and serves while used as a context manager."""
 
     daemon_threads = True
     block_on_close = False
     request_queue_size = 256
 
-    def __init__(self, handler: type[QuietHandler], name: str, host: str = "127.0.0.1") -> None:
+    def __init__(self, handler: type[SilentHandler], name: str, host: str = "127.0.0.1") -> None:
         super().__init__((host, 0), handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self._thread = Thread(target=self.serve_forever, args=(0.05,), name=name)
@@ -39,4 +39,4 @@ class QuietServer(ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Killed processes leave broken connections."""
+        """Ignore errors: killed processes leave broken connections."""

@@ -1,4 +1,4 @@
-"""What there is to see from outside when all is done: table, stream, bucket, queues, events."""
+"""Observes the stack from outside: table stream, buckets, queues and events."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.chaos.journal import Journal
 _deserialize = TypeDeserializer().deserialize
 WORK_QUEUES = ("SubmissionQueue", "ArchiveQueue", "WebhookQueue")
 DEAD_LETTER_QUEUES = ("SubmissionDeadLetterQueue", "ArchiveDeadLetterQueue", "WebhookDeadLetterQueue")
-OUTCOMES = {"succeeded", "failed", "expired"}
-COUNTS = ("", "NotVisible", "Delayed")
+TERMINAL = {"succeeded", "failed", "expired"}
+MESSAGE_STATES = ("", "NotVisible", "Delayed")
 Item = dict[str, Any]
 
 
@@ -26,81 +26,81 @@ def _plain(item: dict[str, Any]) -> Item:
 
 @dataclass(frozen=True)
 class Change:
-    """Of one item of the table."""
+    """A change of one item in the table."""
 
     before: Item | None
     after: Item
-    moment: float
+    timestamp: float
 
 
 class Observer:
-    """Looks at the stack as its deployer may."""
+    """Uses the deployer's permissions."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._resources = stack.deployment.resources
-        self._events_url = self._watch_bus()
+        self._events_url = self._subscribe_to_bus()
         self._streams = stack.client("dynamodbstreams")
         self._iterator = self._open_stream()
         self.changes: list[Change] = []
-        self.items: dict[str, Item] = {}  # by task id, as they are now
+        self.items: dict[str, Item] = {}  # the current items by task id
         self.events: list[dict[str, Any]] = []
 
-    def follow(self) -> None:
-        """Take what has come to the table's stream: cheaper than reading the table, and nothing is left out."""
-        while records := (answer := self._streams.get_records(ShardIterator=self._iterator, Limit=1000))["Records"]:
-            self._iterator = answer["NextShardIterator"]
+    def read_stream(self) -> None:
+        """Read new changes from the table's stream: cheaper than scanning the table, and complete."""
+        while records := (page := self._streams.get_records(ShardIterator=self._iterator, Limit=1000))["Records"]:
+            self._iterator = page["NextShardIterator"]
             for record in (record["dynamodb"] for record in records):
                 old = record.get("OldImage")
                 change = Change(
                     before=_plain(old) if old else None,
                     after=_plain(record["NewImage"]),
-                    moment=record["ApproximateCreationDateTime"].timestamp(),
+                    timestamp=record["ApproximateCreationDateTime"].timestamp(),
                 )
                 self.changes.append(change)
                 self.items[change.after["task_id"]] = change.after
 
-    def waiting(self) -> Counter[str]:
-        """Messages, by work queue: visible, in flight and delayed."""
-        names = [f"ApproximateNumberOfMessages{count}" for count in COUNTS]
+    def queued_messages(self) -> Counter[str]:
+        """Messages by work queue: visible, in flight and delayed. Empty queues are left out."""
+        names = [f"ApproximateNumberOfMessages{state}" for state in MESSAGE_STATES]
         found: Counter[str] = Counter()
         for queue in WORK_QUEUES:
-            answer = self._stack.client("sqs").get_queue_attributes(
+            response = self._stack.client("sqs").get_queue_attributes(
                 QueueUrl=self._resources[queue], AttributeNames=names
             )
-            found[queue] = sum(int(value) for value in answer["Attributes"].values())
+            found[queue] = sum(int(value) for value in response["Attributes"].values())
         return +found
 
     def dead_letters(self) -> list[str]:
         return [body for queue in DEAD_LETTER_QUEUES for body in self._drain(self._resources[queue])]
 
-    def set_aside(self) -> list[str]:
+    def failed_changes(self) -> list[str]:
         """Changes of the table that publish_changes could not handle."""
         s3, bucket = self._stack.client("s3"), self._resources["FailedChangesBucket"]
         keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
         return [s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys]
 
-    def stored(self, key: str) -> bytes | None:
+    def stored_image(self, key: str) -> bytes | None:
         s3 = self._stack.client("s3")
         try:
             return bytes(s3.get_object(Bucket=self._resources["ImagesBucket"], Key=key)["Body"].read())
         except s3.exceptions.NoSuchKey:
             return None
 
-    def collect(self) -> None:
-        """Take the events that have come: often, for moto is slow with long queues."""
+    def receive_events(self) -> None:
+        """Call often: moto is slow with long queues."""
         self.events += [json.loads(body) for body in self._drain(self._events_url)]
 
     def _open_stream(self) -> str:
         (arn,) = {source.source_arn for source in self._stack.deployment.event_sources if source.service == "dynamodb"}
         (shard,) = self._streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
-        answer = self._streams.get_shard_iterator(
+        response = self._streams.get_shard_iterator(
             StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
         )
-        return str(answer["ShardIterator"])
+        return str(response["ShardIterator"])
 
-    def _watch_bus(self) -> str:
-        """A queue of our own gets every event of fluxgate's."""
+    def _subscribe_to_bus(self) -> str:
+        """Create a queue that receives every event of fluxgate; returns its URL."""
         sqs, events = self._stack.client("sqs"), self._stack.client("events")
         url = str(sqs.create_queue(QueueName="chaos-events")["QueueUrl"])
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -120,26 +120,26 @@ class Observer:
 
 
 @dataclass
-class Life:
-    """What the stream tells of one task."""
+class TaskHistory:
+    """A task's transitions, according to the stream."""
 
     latest: Item
-    states: list[Item] = field(default_factory=list)  # the item at each arrival in another state
+    transitions: list[Item] = field(default_factory=list)  # the item after each change of status
 
     @property
     def outcomes(self) -> list[str]:
-        return [item["status"] for item in self.states if item["status"] in OUTCOMES]
+        return [item["status"] for item in self.transitions if item["status"] in TERMINAL]
 
 
-def lives(changes: list[Change], journal: Journal) -> dict[str, Life]:
-    """By task id; and into the journal."""
-    found: dict[str, Life] = {}
+def task_histories(changes: list[Change], journal: Journal) -> dict[str, TaskHistory]:
+    """By task id. Records the transitions in the journal."""
+    found: dict[str, TaskHistory] = {}
     for change in changes:
         before, after = change.before, change.after
-        life = found.setdefault(after["task_id"], Life(after))
-        life.latest = after
+        history = found.setdefault(after["task_id"], TaskHistory(after))
+        history.latest = after
         if before is None or before["status"] != after["status"]:
-            life.states.append(after)
-            words = f"{before['status'] if before else 'new'} -> {after['status']}"
-            journal.note(journal.number(after["task_id"]), "table", words, change.moment)
+            history.transitions.append(after)
+            text = f"{before['status'] if before else 'new'} -> {after['status']}"
+            journal.record(journal.number_of(after["task_id"]), "table", text, change.timestamp)
     return found

@@ -1,4 +1,4 @@
-"""The tasks that are stored while nobody asks about them: many, so that a scan would show."""
+"""Stored tasks that no operation touches: enough of them make a scan visible in the counts."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from fluxgate.tasks.store import DUE_SHARDS
 from local import seeds
 from tests.bench.capacity import Item
 
-OTHERS = 20  # owners
-CROWD = UUID("9a1f0c1e-3c53-4a0b-8d3e-0d9b6a6f0a11")
+OTHER_OWNERS = 20
+NAMESPACE = UUID("9a1f0c1e-3c53-4a0b-8d3e-0d9b6a6f0a11")
 
 
-def bystander(number: int, owner: str) -> Item:
-    """Half belong to the owner. Of fifty one failed, one expired and is due another day, one is under way and due in an
-    hour; the others succeeded."""
+def background_task(number: int, owner: str) -> Item:
+    """Every second task belongs to `owner`. Of 50 tasks one has failed, one has expired and is due in a day, one is
+    submitted and due in an hour; the rest have succeeded."""
     now = datetime.now(UTC)
     created = now - timedelta(hours=1, minutes=number)
     status = (Status.FAILED, Status.EXPIRED, Status.SUBMITTED)[number % 50] if number % 50 < 3 else Status.SUCCEEDED
-    picture = Image(
+    image = Image(
         source_url="https://cdn.example.com/images/sample.png",
         seed=number,
         key=f"{owner}/{task_id(number)}/0.png",
@@ -35,7 +35,7 @@ def bystander(number: int, owner: str) -> Item:
     )
     task = Task(
         task_id=task_id(number),
-        owner=f"owner-{number % OTHERS}" if number % 2 else owner,
+        owner=f"owner-{number % OTHER_OWNERS}" if number % 2 else owner,
         status=status,
         action="generate",
         model="flux-dev",
@@ -52,17 +52,18 @@ def bystander(number: int, owner: str) -> Item:
         attempted_at=created,
         callback_tokens=frozenset({token_hash(str(number))}),
         announced=status,
-        images=(picture,) if status is Status.SUCCEEDED else (),
+        images=(image,) if status is Status.SUCCEEDED else (),
     )
-    later = {Status.EXPIRED: now + timedelta(days=1), Status.SUBMITTED: now + timedelta(hours=1)}.get(status)
-    due = {"due_shard": {"N": str(number % DUE_SHARDS)}, "due_at": {"S": timestamp(later)}} if later else {}
+    due_at = {Status.EXPIRED: now + timedelta(days=1), Status.SUBMITTED: now + timedelta(hours=1)}.get(status)
+    due = {"due_shard": {"N": str(number % DUE_SHARDS)}, "due_at": {"S": timestamp(due_at)}} if due_at else {}
     return item_of(task) | due
 
 
 def task_id(number: int) -> str:
-    return str(uuid5(CROWD, str(number)))
+    return str(uuid5(NAMESPACE, str(number)))
 
 
 def item_of(task: Task) -> dict[str, Any]:
+    """The task in DynamoDB JSON."""
     serializer = TypeSerializer()
     return {name: serializer.serialize(value) for name, value in to_item(task).items() if value is not None}

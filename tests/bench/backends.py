@@ -1,4 +1,4 @@
-"""What stands around the sandboxes: template.yaml deployed into moto, the simulated provider, an X-Ray daemon."""
+"""The backends of the sandboxes: template.yaml deployed into moto, the simulated provider and an X-Ray daemon."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from tests.harness import OWNER
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-QUICK = Behaviour(callbacks=0, latency=0)
+IMMEDIATE = Behaviour(callbacks=0, latency=0)
 
 
-class Scene(CompositeContext):
-    """A context manager. With a container engine everything listens where containers reach it."""
+class Backends(CompositeContext):
+    """A context manager. With a container engine, all servers listen on addresses that containers can reach."""
 
     def __init__(self, front: Callable[[str], str] | None = None) -> None:
-        """`front` is `Stack`'s."""
+        """`front` is passed to `Stack`."""
         found = engine()
         host = ALL_INTERFACES if found else LOOPBACK
         self._name = found.host if found else None
         public_url = f"http://{self._name}:{{port}}" if self._name else None
-        self.simulator = Simulator(host, public_url=public_url, behaviour=QUICK)
+        self.simulator = Simulator(host, public_url=public_url, behaviour=IMMEDIATE)
         self.stack = Stack(host=host, name=self._name, simulator=self.simulator, functions=False, aws_proxy=front)
         self._xray = XRayDaemon(host)
 
@@ -40,7 +40,7 @@ class Scene(CompositeContext):
         self.seed()
 
     def environment(self, function: str) -> dict[str, str]:
-        """Of a function, by its folder's name: its variables, and the credentials of its role."""
+        """A function's environment variables and its role's credentials; `function` is a folder's name."""
         deployed = self.stack.deployment.functions[function]
         return {
             **deployed.environment,
@@ -54,16 +54,16 @@ class Scene(CompositeContext):
         }
 
     def seed(self) -> None:
-        """Put the tasks of which the events speak into the state that the events expect."""
+        """Store the tasks of events/ in the state that the events expect."""
         seeds.seed(self.stack, self.simulator, OWNER)
-        self._submitted = self._table(self.stack.client("dynamodb").get_item, Key=_key(seeds.SUBMITTED))["Item"]
+        self._submitted = self._call(self.stack.client("dynamodb").get_item, Key=_key(seeds.SUBMITTED))["Item"]
 
     def restore_submitted(self) -> None:
-        """The one task that waits for a callback, as before it."""
-        self._table(self.stack.client("dynamodb").put_item, Item=self._submitted)
+        """Reset the task that the callback event is about."""
+        self._call(self.stack.client("dynamodb").put_item, Item=self._submitted)
 
-    def _table(self, call: Callable[..., Any], **parameters: Any) -> Any:
-        return call(TableName=self.stack.deployment.resources["TasksTable"], **parameters)
+    def _call(self, operation: Callable[..., Any], **parameters: Any) -> Any:
+        return operation(TableName=self.stack.deployment.resources["TasksTable"], **parameters)
 
 
 def _key(task_id: str) -> dict[str, Any]:
