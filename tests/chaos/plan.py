@@ -188,7 +188,7 @@ class Plan:
             "not found": {"image_fault": ImageFault.MISSING},
             "unavailable at first": {"image_fault": ImageFault.UNAVAILABLE, "image_fault_times": times},
             "truncated at first": {"image_fault": ImageFault.TRUNCATED, "image_fault_times": times},
-            "slow": {"image_fault": ImageFault.SLOW, "image_delay": 0.3, "image_piece": 16384},
+            "slow": {"image_fault": ImageFault.SLOW, "image_delay": 0.3, "image_chunk": 16384},
             "wrong content type": {"image_fault": ImageFault.WRONG_TYPE},
         }
         return faults.get(self.images, {})
