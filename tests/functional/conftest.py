@@ -7,7 +7,14 @@ import pytest
 
 from fluxgate.providers import acedata
 from tests.functional.reconciler import Reconciler
+from tests.functional.submissions import Received
 from tests.harness import Functions
+
+
+@pytest.fixture
+def received(functions: Functions) -> Received:
+    before = len(functions.simulator.submissions)
+    return lambda: functions.simulator.submissions[before:]
 
 
 @pytest.fixture

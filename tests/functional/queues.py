@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from tests.harness import Functions
+from tests.harness import Functions, Queue
+from tests.waiting import wait_for
 
 
 def drain(functions: Functions, queue: str) -> list[Any]:
@@ -15,3 +16,8 @@ def drain(functions: Functions, queue: str) -> list[Any]:
         for message in messages:
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     return bodies
+
+
+def wait_for_messages(queue: Queue, task_id: str) -> list[Any]:
+    """The messages about the task, once there are any. Ignores delayed messages of earlier tests."""
+    return wait_for(lambda: [message for message in queue() if message["task_id"] == task_id])
