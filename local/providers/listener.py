@@ -153,6 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
             response = self.server.app(request)
         except ConnectionDropped as drop:
             self._drop(reset=drop.reset)
+        except OSError:  # the client disconnected
+            raise
         except Exception as error:
             self.server.errors.append(error)
             raise
