@@ -3,8 +3,11 @@
 import os
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 from local.simulator import Behaviour
 from local.stack import Stack
@@ -14,6 +17,35 @@ os.environ.update(POWERTOOLS_SERVICE_NAME="fluxgate", POWERTOOLS_METRICS_NAMESPA
 
 from fluxgate.telemetry import logger
 from tests.harness import Functions, Queue, forget
+
+# A busy machine may need any time for an example.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
+
+E2E = "tests/e2e/"
+GROUPS = (E2E, "tests/functional/test_calls.py")  # tests that share an expensive fixture
+
+
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Runs each group in one worker, so that its fixture starts once, and every other test in any worker.
+
+    `--dist=loadgroup` does the same in theory. With pytest 9.2, xdist 3.8 ignores its marks:
+    https://github.com/pytest-dev/pytest-xdist/issues/1386
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((group for group in GROUPS if nodeid.startswith(group)), nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
+    config.option.loadscopereorder = False  # keep the order of collection
+    return GroupScheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """End-to-end tests first: they form the longest group, and mostly wait."""
+    items.sort(key=lambda item: not item.nodeid.startswith(E2E))
 
 
 class _Stdout:
