@@ -62,6 +62,7 @@ class Worker:
         self._listener = listener
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()
         self._current: _Order | None = None
+        self._init_error: Any = None  # reported before there was an event
         self._ended = self._killed = False
         self._lock = Lock()
         self._server = _RuntimeApi(self)
@@ -142,10 +143,14 @@ class Worker:
         order = self._current
         if order:
             order.settle(Invocation(order.request_id, json.loads(payload), is_error))
+        elif is_error:
+            self._init_error = json.loads(payload)
 
     def _exit(self, order: _Order) -> Invocation:
         order.started.set()
         message = f"RequestId: {order.request_id} Error: Runtime exited with status {self._process.wait()}"
+        if self._init_error:
+            order.settle(Invocation(order.request_id, self._init_error, is_error=True))
         order.settle(Invocation.failed(order.request_id, "Runtime.ExitError", message))
         return order.outcome.result()
 
