@@ -62,6 +62,7 @@ class Worker:
         self._log = log
         self._pending: SimpleQueue[_PendingInvocation | None] = SimpleQueue()
         self._current: _PendingInvocation | None = None
+        self._init_error: Any = None  # reported before the first event arrived
         self._exited = self._killed = False
         self._lock = Lock()
         self._server = _RuntimeApi(self)
@@ -144,10 +145,14 @@ class Worker:
         invocation = self._current
         if invocation:
             invocation.complete(Invocation(invocation.request_id, json.loads(payload), is_error))
+        elif is_error:
+            self._init_error = json.loads(payload)
 
     def _fail_exited(self, invocation: _PendingInvocation) -> Invocation:
         invocation.started.set()
         message = f"RequestId: {invocation.request_id} Error: Runtime exited with status {self._process.wait()}"
+        if self._init_error:
+            invocation.complete(Invocation(invocation.request_id, self._init_error, is_error=True))
         invocation.complete(Invocation.failed(invocation.request_id, "Runtime.ExitError", message))
         return invocation.result.result()
 

@@ -51,10 +51,3 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture(scope="session")
 def bus(stack: Stack) -> Bus:
     return Bus(stack)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process for all tests here: each that starts would start a stack of its own, and the machine is small."""
-    for item in items:
-        if "/e2e/" in str(item.path):
-            item.add_marker(pytest.mark.xdist_group("e2e"))
