@@ -1,1 +1,1 @@
-"""A stack on a laptop: template.yaml deployed into moto, the real handlers in processes, a Flux simulator."""
+"""The stack on a laptop: template.yaml deployed into moto, the real handlers in processes, simulated providers."""

@@ -1,4 +1,4 @@
-"""The commands: `python -m local demo` and `python -m local serve`."""
+"""The commands `python -m local demo` and `python -m local serve`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ COMMANDS = {"demo": demo.run, "serve": serve.run}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m local")
-    parser.add_argument("command", choices=COMMANDS)
+    parser = argparse.ArgumentParser(prog="python -m local", description="Runs the whole service on this machine.")
+    parser.add_argument(
+        "command",
+        choices=COMMANDS,
+        help="demo: generate one image and save it; serve: keep the stack running until Ctrl-C",
+    )
     command = COMMANDS[parser.parse_args().command]
     try:
         return command()

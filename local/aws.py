@@ -1,4 +1,4 @@
-"""How to reach AWS on this machine: the process that plays it, and clients for the deployer and for roles."""
+"""The local AWS: moto's server as a child process, and clients for the deployer and for the deployed roles."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 
-# Nothing of the user's own AWS set-up takes part: no profile, no file, no proxy, no instance metadata.
+# The user's own AWS configuration is ignored: no profile, no file, no proxy, no instance metadata.
 _NO_PROFILE = {name: (None, None, value, None) for name, value in (("profile", None), ("config_file", os.devnull))}
 _CONFIG = Config(proxies={}, retries={"mode": "standard"}, s3={"addressing_style": "path"}, signature_version="v4")
 _MOTO = {
     "INITIAL_NO_AUTH_ACTION_COUNT": "0",
     "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
-    # Else the first word of what containers call this machine would be taken for a bucket.
+    # Otherwise moto takes the first label of the host name that containers use for a bucket.
     "S3_IGNORE_SUBDOMAIN_BUCKETNAME": "true",
-    # Without it moto looks for each request's account in all partitions, and loads every managed policy for each.
+    # Otherwise moto searches all partitions for each request's account and loads every managed policy for each.
     "MOTO_ACCOUNT_ID": ACCOUNT,
 }
 ISOLATED = {
@@ -41,7 +41,7 @@ ISOLATED = {
 
 
 class LocalAwsError(Exception):
-    """The process that plays AWS did not start."""
+    """The local AWS did not start."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +59,21 @@ class Credentials:
         }
 
 
-def reachable(host: str) -> str:
-    """Where a server that listens at `host` is found on this machine."""
+def client_host(host: str) -> str:
+    """The address at which clients on this machine reach a server that listens on `host`."""
     return "127.0.0.1" if host == "0.0.0.0" else host
 
 
 def _without_aws(environment: Mapping[str, str]) -> dict[str, str]:
-    """moto uses boto3, to which a profile of the user's may be unknown here."""
+    """Without the user's AWS variables: moto uses boto3, which fails on a profile it cannot find."""
     return {name: value for name, value in environment.items() if not name.startswith("AWS_")} | ISOLATED
 
 
 @dataclass(frozen=True)
 class Denial:
-    principal: str  # the ARN of a user or of a role's session
+    """A request that IAM denied."""
+
+    principal: str  # ARN of a user or of a role session
     action: str
 
     @property
@@ -80,7 +82,7 @@ class Denial:
 
 
 class LocalAws:
-    """moto's server as a child process. Everyone but the deployer is subject to the deployed roles' policies."""
+    """moto's server as a child process. IAM policies apply to every principal but the deployer."""
 
     def __init__(
         self,
@@ -88,14 +90,17 @@ class LocalAws:
         port: int = 0,
         *,
         name: str | None = None,
-        listener: Callable[[str, str], None] = lambda *_: None,
+        log: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
-        """`name` is what containers call this machine when the server listens on more than loopback. `listener` is
-        told of each denial, as of a line of the function "iam"."""
+        """Start the process; `wait_until_ready` completes the start.
+
+        `name` is this machine's host name inside containers, if the server listens beyond loopback. `log` receives
+        each denial as a line of the function "iam".
+        """
         self.denials: list[Denial] = []
-        self._listener = listener
+        self._log = log
         self._reader: Thread | None = None
-        self._host = reachable(host)
+        self._host = client_host(host)
         self._name = name
         self._lock = Lock()
         isolated = botocore.session.Session(session_vars=_NO_PROFILE)
@@ -103,7 +108,7 @@ class LocalAws:
         self._clients: dict[tuple[str, str | None], Any] = {}
         self._credentials: dict[str, Credentials] = {}
         command = [sys.executable, "-m", "local.moto_server", "--host", host, "--port", str(port)]
-        # Not in the terminal's process group: Ctrl-C is ours to handle, the child ends with its standard input.
+        # In its own process group, so that Ctrl-C reaches only this process. The child exits when its stdin closes.
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -115,22 +120,22 @@ class LocalAws:
         )
 
     def wait_until_ready(self) -> Self:
-        """Starting takes a second or two, in which the caller may do something else."""
+        """Wait for the server, which takes one or two seconds to start. Raises LocalAwsError."""
         assert self._process.stdout is not None
-        announcement = self._process.stdout.readline()
-        if not announcement:
-            raise LocalAwsError(f"The local AWS ended with status {self._process.wait()} before it could listen.")
-        facts = json.loads(announcement)
-        self.endpoint = f"http://{self._host}:{facts['port']}"
-        self.public_endpoint = f"http://{self._name or self._host}:{facts['port']}"
-        self.deployer_arn: str = facts["deployer_arn"]
-        self._deployer = Credentials(facts["access_key_id"], facts["secret_access_key"])
+        line = self._process.stdout.readline()
+        if not line:
+            raise LocalAwsError(f"The local AWS exited with status {self._process.wait()} before it could listen.")
+        server = json.loads(line)
+        self.endpoint = f"http://{self._host}:{server['port']}"
+        self.public_endpoint = f"http://{self._name or self._host}:{server['port']}"
+        self.deployer_arn: str = server["deployer_arn"]
+        self._deployer = Credentials(server["access_key_id"], server["secret_access_key"])
         self._reader = Thread(target=self._read_denials)
         self._reader.start()
         return self
 
     def client(self, service: str, role_arn: str | None = None) -> Any:
-        """A client for the deployer, or for a role and its policies."""
+        """A client with the deployer's credentials, or with those of a role."""
         credentials = self.credentials(role_arn) if role_arn else self._deployer
         with self._lock:
             if (service, role_arn) not in self._clients:
@@ -141,9 +146,9 @@ class LocalAws:
         sts = self.client("sts")
         with self._lock:
             if role_arn not in self._credentials:
-                answer = sts.assume_role(RoleArn=role_arn, RoleSessionName="local")["Credentials"]
+                issued = sts.assume_role(RoleArn=role_arn, RoleSessionName="local")["Credentials"]
                 self._credentials[role_arn] = Credentials(
-                    answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"]
+                    issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"]
                 )
             return self._credentials[role_arn]
 
@@ -162,7 +167,7 @@ class LocalAws:
         for line in self._process.stdout:
             denial = Denial(**json.loads(line))
             self.denials.append(denial)
-            self._listener("iam", f"AccessDenied: {denial.role} may not {denial.action}")
+            self._log("iam", f"AccessDenied: {denial.role} is not allowed to perform {denial.action}")
 
     def close(self) -> None:
         for client in self._clients.values():

@@ -1,4 +1,4 @@
-"""Where `sam` is, and whether what it has built is still what the sources say."""
+"""Finds the SAM CLI and runs `sam build` when a source is newer than the last build."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from local.stack import ROOT
 BUILD = ROOT / ".aws-sam/build"
 TEMPLATE = BUILD / "template.yaml"
 SOURCES = ("functions", "layers")
-# An environment in which every function can be imported: of its variables its clients are made, and nobody is called.
-IMPORTABLE = {
+# The environment in which every function can be imported: clients are created from it, but nothing is called.
+IMPORT_ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "RETENTION_DAYS": "1",
     **dict.fromkeys(("TASKS_TABLE", "IMAGES_BUCKET", "ARCHIVE_QUEUE_URL", "WEBHOOK_QUEUE_URL", "EVENT_BUS"), "unused"),
 }
-PYTHON = "python3.13"  # the functions' interpreter, for which the layers are compiled
+PYTHON = "python3.13"  # the functions' runtime; the layers are compiled for it
 
 
 class SamUnavailable(Exception):
-    """Something that is no part of this repository is missing, or does not answer."""
+    """The SAM CLI, Python 3.13 or a container engine is missing or does not respond."""
 
 
 class BuildFailed(Exception):
-    """`sam build` did not succeed. It has said why."""
+    """`sam build` failed and has printed the reason."""
 
 
 def find_sam(path: str | None = None) -> str:
-    """The program at `path`, or that the variable SAM names, or on PATH."""
-    wanted = path or os.environ.get("SAM") or "sam"
-    found = shutil.which(wanted)
+    """The SAM CLI at `path`, else at the path in the variable SAM, else on PATH. Raises SamUnavailable."""
+    program = path or os.environ.get("SAM") or "sam"
+    found = shutil.which(program)
     if found is None:
-        raise SamUnavailable(f"There is no {wanted}. Install the AWS SAM CLI, or name it by the variable SAM.")
+        raise SamUnavailable(f"{program} not found. Install the AWS SAM CLI, or set the variable SAM to its path.")
     return found
 
 
 def build(sam: str) -> None:
-    """Run `sam build` if a source is newer than the last build; one process at a time does.
+    """Run `sam build` if the last build is stale, in one process at a time.
 
     Raises SamUnavailable or BuildFailed.
     """
@@ -53,7 +53,7 @@ def build(sam: str) -> None:
 
 
 def is_stale() -> bool:
-    """Whether there is no build, or a source is newer."""
+    """Whether there is no build or a source is newer than the build."""
     if not TEMPLATE.exists():
         return True
     built = TEMPLATE.stat().st_mtime
@@ -62,14 +62,14 @@ def is_stale() -> bool:
 
 
 def sam_build(sam: str, template: Path, into: Path, *options: str) -> None:
-    """Run `sam build`, whose `options` may follow. Raises SamUnavailable or BuildFailed."""
+    """Run `sam build` with further `options`. Raises SamUnavailable or BuildFailed."""
     command = [sam, "build", "--template", str(template), "--build-dir", str(into), *options]
     if subprocess.run(command, cwd=ROOT, env=environment(), stdout=sys.stderr, check=False).returncode:
         raise BuildFailed
 
 
 def environment() -> dict[str, str]:
-    """What a build needs: the functions' interpreter is on PATH, if only as the one that runs this.
+    """The environment of a build: the functions' Python must be on PATH or be the one that runs this process.
 
     Raises SamUnavailable.
     """
@@ -82,6 +82,6 @@ def environment() -> dict[str, str]:
 
 
 def _runs(program: str, path: str) -> bool:
-    """Being found is not enough: pyenv puts names on PATH that run nothing."""
+    """Whether a program starts. pyenv's shims are on PATH even if their version is not installed."""
     found = shutil.which(program, path=path)
     return found is not None and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""`python -m local demo`: one request through the whole stack, until its pictures lie in a folder."""
+"""`python -m local demo`: sends one request through the whole stack and saves its images."""
 
 from __future__ import annotations
 
@@ -20,22 +20,24 @@ if TYPE_CHECKING:
 
 API_KEY = "local-key"
 PROMPT = "A lighthouse on a cliff at golden hour, photorealistic"
-PICTURES = Path("pictures")
-PATIENCE = 180  # seconds
-POLL_INTERVAL = 0.25
-SETTLED = {"succeeded", "failed", "expired"}
+IMAGES = Path("images")  # in the working directory
+TIMEOUT = 180  # seconds
+POLL_INTERVAL = 0.25  # seconds
+TERMINAL = {"succeeded", "failed", "expired"}
 
 
 class DemoError(Exception):
-    """The demonstration did not end with stored pictures."""
+    """The demo ended without saved images."""
 
 
 def run() -> int:
+    """Run the demo, configured by environment variables. Returns the exit status. Raises options.OptionError."""
     started = time.monotonic()
     request = _request()
+    _progress(started, "starting the local stack")
     with Stack(**options.provider()) as stack, requests.Session() as session:
-        _progress(started, f"the stack is up at {stack.url}")
-        session.trust_env = False  # a proxy has no business between two processes here
+        _progress(started, f"the stack is running at {stack.url}")
+        session.trust_env = False  # a proxy cannot reach this machine's ports
         session.headers["x-api-key"] = API_KEY
         try:
             task = _generate(session, stack.url, request, started)
@@ -53,18 +55,22 @@ def _request() -> dict[str, Any]:
 
 
 def _generate(session: requests.Session, url: str, request: dict[str, Any], started: float) -> dict[str, Any]:
-    """Submit, wait, and print the task or the problem that was answered instead."""
-    answer = session.post(f"{url}/v1/images/generations", json=request, timeout=30)
-    if answer.status_code != 202:
-        print(_indented(answer))
-        raise DemoError(f"The request was refused with status {answer.status_code}.")
-    task = answer.json()
+    """Submit the request and wait for the outcome. Prints the task, or the problem if the request is rejected.
+
+    Raises DemoError if the task has not succeeded within TIMEOUT.
+    """
+    _progress(started, f"generating: {request['prompt']}")
+    response = session.post(f"{url}/v1/images/generations", json=request, timeout=30)
+    if response.status_code != 202:
+        print(_formatted(response))
+        raise DemoError(f"The API rejected the request with status {response.status_code}.")
+    task = response.json()
     status = None
     while True:
         if task["status"] != status:
             status = task["status"]
             _progress(started, f"task {task['task_id']} is {status}")
-        if status in SETTLED or time.monotonic() > started + PATIENCE:
+        if status in TERMINAL or time.monotonic() > started + TIMEOUT:
             break
         time.sleep(POLL_INTERVAL)
         task = session.get(f"{url}/v1/tasks/{task['task_id']}", timeout=30).json()
@@ -75,39 +81,39 @@ def _generate(session: requests.Session, url: str, request: dict[str, Any], star
 
 
 def _save(session: requests.Session, task: dict[str, Any]) -> Iterator[Path]:
-    """Read each picture back through its presigned URL. What was recorded about it must be true."""
-    PICTURES.mkdir(exist_ok=True)
+    """Download each image by its presigned URL, verify it and write it to IMAGES. Raises DemoError."""
+    IMAGES.mkdir(exist_ok=True)
     for index, image in enumerate(task["images"]):
         if not image["archived"]:
-            raise DemoError(f"Image {index} could not be stored; it is still at {image['url']}")
-        answer = session.get(image["url"], timeout=30, headers={"x-api-key": None})
-        if answer.status_code != 200:
-            raise DemoError(f"Image {index} cannot be read: {answer.status_code} {answer.text}")
-        extension = _check(answer.content, image)
-        path = PICTURES / f"{task['task_id']}-{index}.{extension}"
-        path.write_bytes(answer.content)
+            raise DemoError(f"Image {index} was not archived. It is still at {image['url']}")
+        response = session.get(image["url"], timeout=30, headers={"x-api-key": None})
+        if response.status_code != 200:
+            raise DemoError(f"The download of image {index} failed: {response.status_code} {response.text}")
+        extension = _verify(response.content, image)
+        path = IMAGES / f"{task['task_id']}-{index}.{extension}"
+        path.write_bytes(response.content)
         yield path
     if not task["images"]:
         raise DemoError("The task has no images.")
 
 
-def _check(content: bytes, image: dict[str, Any]) -> str:
-    """The file name extension of what is really a picture, of the recorded size and number of bytes."""
-    with Image.open(io.BytesIO(content)) as picture:
-        picture.load()
-        found = (*picture.size, len(content), picture.get_format_mimetype())
-        extension = (picture.format or "bin").lower()
-    recorded = (image["width"], image["height"], image["bytes"], image["content_type"])
-    if found != recorded:
-        raise DemoError(f"The stored picture is {found}, but {recorded} is recorded.")
+def _verify(content: bytes, recorded: dict[str, Any]) -> str:
+    """Decode an image and compare it with the task's record of it. Returns the file name extension."""
+    with Image.open(io.BytesIO(content)) as decoded:
+        decoded.load()
+        actual = (*decoded.size, len(content), decoded.get_format_mimetype())
+        extension = (decoded.format or "bin").lower()
+    expected = (recorded["width"], recorded["height"], recorded["bytes"], recorded["content_type"])
+    if actual != expected:
+        raise DemoError(f"The stored image is {actual}, but the task records {expected}.")
     return {"jpeg": "jpg"}.get(extension, extension)
 
 
-def _indented(answer: requests.Response) -> str:
+def _formatted(response: requests.Response) -> str:
     try:
-        return json.dumps(answer.json(), indent=2, ensure_ascii=False)
+        return json.dumps(response.json(), indent=2, ensure_ascii=False)
     except ValueError:
-        return answer.text
+        return response.text
 
 
 def _progress(started: float, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What template.yaml describes, deployed: functions, routes and triggers, their references resolved by moto."""
+"""Deploys template.yaml: functions, routes and triggers, with their references resolved by moto."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from local.aws import LocalAws
 
 STACK = "fluxgate"
-SETTINGS = "LocalSettings"  # the output in which moto resolves what we read
+RESOLVED_OUTPUT = "LocalSettings"  # the stack output in which moto resolves the properties that this package reads
 
 
 @dataclass(frozen=True)
 class Function:
-    name: str  # the folder's, as everywhere in the repository
+    name: str  # its folder in functions/
     arn: str
     handler: str
     code: Path
     environment: Mapping[str, str]
     role_arn: str
-    timeout: int
-    memory: int
+    timeout: int  # seconds
+    memory: int  # MB
     log_format: str = "Text"
 
     @property
@@ -40,7 +40,7 @@ class Function:
 
 @dataclass(frozen=True)
 class EventSource:
-    """An event source mapping: where its records come from and what happens to those that fail."""
+    """An event source mapping: the source of its records and its handling of failures."""
 
     name: str
     source_arn: str
@@ -51,7 +51,7 @@ class EventSource:
     reports_failures: bool
     concurrency: int
     bisects: bool
-    retries: int | None  # None: until the record expires
+    retries: int | None  # None retries until the record expires
     failure_destination: str | None
 
     @property
@@ -80,20 +80,24 @@ class Deployment:
 def deploy(
     aws: LocalAws, template: Template, parameters: Mapping[str, str], environment: Mapping[str, str], root: Path
 ) -> Deployment:
-    """Create the stack. `environment` replaces the values of those variables that the template declares."""
+    """Create the stack in moto.
+
+    `environment` overrides variables that the template declares for a function; others are not set. `root` is the
+    template's folder.
+    """
     secrets = {name: _create_secret(aws, name) for name in of_type(template, "AWS::SecretsManager::Secret")}
-    stack = resolved(deployable(template, secrets), SETTINGS, _settings(template))
+    stack = resolved(deployable(template, secrets), RESOLVED_OUTPUT, _emulated_resources(template))
     _trust_deployer(stack, aws.deployer_arn)
-    settings, resources = _create_stack(aws, stack, parameters)
-    properties = {name: resource["Properties"] for name, resource in settings.items()}
+    emulated, resources = _create_stack(aws, stack, parameters)
+    properties = {name: resource["Properties"] for name, resource in emulated.items()}
     for name, arn in secrets.items():
         _store_secret(aws, arn, properties[name])
     functions = {
-        name: _function(name, properties[name], _selected(environment, declared), root)
+        name: _function(name, properties[name], _overrides(environment, declared), root)
         for name, declared in of_type(template, "AWS::Lambda::Function").items()
     }
     sources = of_type(template, "AWS::Lambda::EventSourceMapping")
-    schedules = [name for name in settings if "ScheduleExpression" in properties[name]]
+    schedules = [name for name in emulated if "ScheduleExpression" in properties[name]]
     names = {logical_id: function.name for logical_id, function in functions.items()}
     return Deployment(
         functions={function.name: function for function in functions.values()},
@@ -105,17 +109,17 @@ def deploy(
     )
 
 
-def _settings(template: Template) -> dict[str, Any]:
-    """What this package plays itself and therefore has to read."""
-    played = of_type(
+def _emulated_resources(template: Template) -> dict[str, Any]:
+    """The resources that this package emulates, so that it needs their properties."""
+    emulated = of_type(
         template, "AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping", "AWS::SecretsManager::Secret"
     )
     scheduled = of_type(template, "AWS::Events::Rule", "AWS::Scheduler::Schedule")
-    return played | {name: rule for name, rule in scheduled.items() if "ScheduleExpression" in rule["Properties"]}
+    return emulated | {name: rule for name, rule in scheduled.items() if "ScheduleExpression" in rule["Properties"]}
 
 
 def _trust_deployer(template: Template, deployer_arn: str) -> None:
-    """The roles trust Lambda. Here the deployer is Lambda; moto knows only principals of the kind AWS."""
+    """Let the deployer assume the roles in place of Lambda. moto supports only principals of the type AWS."""
     for role in of_type(template, "AWS::IAM::Role").values():
         for statement in role["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
             statement["Principal"] = {"AWS": deployer_arn}
@@ -134,34 +138,34 @@ def _create_stack(
     outputs = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK)
     resources = [resource for page in pages for resource in page["StackResourceSummaries"]]
-    (settings,) = (output["OutputValue"] for output in outputs if output["OutputKey"] == SETTINGS)
-    return json.loads(settings), {it["LogicalResourceId"]: it["PhysicalResourceId"] for it in resources}
+    (emulated,) = (output["OutputValue"] for output in outputs if output["OutputKey"] == RESOLVED_OUTPUT)
+    return json.loads(emulated), {it["LogicalResourceId"]: it["PhysicalResourceId"] for it in resources}
 
 
 def _create_secret(aws: LocalAws, name: str) -> str:
-    """Empty for now: its value may need the stack, as the stack needs its ARN."""
+    """Create a secret without a value: the stack needs its ARN, and its value may refer to the stack."""
     return str(aws.client("secretsmanager").create_secret(Name=f"{STACK}-{name}")["ARN"])
 
 
 def _store_secret(aws: LocalAws, arn: str, properties: Mapping[str, Any]) -> None:
     client = aws.client("secretsmanager")
     if "GenerateSecretString" in properties:
-        value = _generated(client, dict(properties["GenerateSecretString"]))
+        value = _generate_secret(client, dict(properties["GenerateSecretString"]))
     else:
         value = properties["SecretString"]
     client.put_secret_value(SecretId=arn, SecretString=value)
 
 
-def _selected(environment: Mapping[str, str], declared: Mapping[str, Any]) -> dict[str, str]:
-    """Only what the template declares, be it absent at AWS, can be set."""
+def _overrides(environment: Mapping[str, str], declared: Mapping[str, Any]) -> dict[str, str]:
+    """The variables that the template declares for the function, including those with no value at AWS."""
     names = declared["Properties"].get("Environment", {}).get("Variables", {})
     return {name: environment[name] for name in names if name in environment}
 
 
-def _generated(secrets_manager: Any, wanted: dict[str, Any]) -> str:
-    """A random password; in a JSON object where a template of one is given."""
-    template, key = wanted.pop("SecretStringTemplate", None), wanted.pop("GenerateStringKey", None)
-    password = str(secrets_manager.get_random_password(**wanted)["RandomPassword"])
+def _generate_secret(secrets_manager: Any, options: dict[str, Any]) -> str:
+    """A random password, inserted into the JSON object SecretStringTemplate if there is one."""
+    template, key = options.pop("SecretStringTemplate", None), options.pop("GenerateStringKey", None)
+    password = str(secrets_manager.get_random_password(**options)["RandomPassword"])
     return json.dumps({**json.loads(template), key: password}) if template else password
 
 
@@ -205,6 +209,6 @@ def _event_source(name: str, properties: Mapping[str, Any], functions: Mapping[s
 
 
 def _schedule(name: str, properties: Mapping[str, Any], names: Mapping[str, str]) -> Schedule:
-    """An EventBridge rule has a list of targets, an EventBridge Scheduler schedule has one."""
+    """From an EventBridge rule, which has a list of targets, or an EventBridge Scheduler schedule, which has one."""
     target = properties["Target"] if "Target" in properties else properties["Targets"][0]
     return Schedule(name, names[target["Arn"]], properties["ScheduleExpression"], target.get("Input"))

@@ -1,4 +1,4 @@
-"""Lambda's event source mappings: pollers that act with the role of the function they feed, as AWS's do."""
+"""Lambda's event source mappings: pollers that use the role of the function they invoke, as on AWS."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     Record = dict[str, Any]
     Invoke = Callable[[str, object], Invocation]
-    Client = Callable[[str], Any]  # with the function's role
+    Client = Callable[[str], Any]  # a client of a service, with the function's role
 
 POLL_INTERVAL = 0.15  # seconds
 
 
 class Poller(ABC):
-    """A thread that looks for records until it is closed. What it is denied or cannot reach, it reports and retries."""
+    """A thread that polls for records until it is stopped. Errors of AWS calls are logged, and polling continues."""
 
     def __init__(self, source: EventSource, client: Client, invoke: Invoke, log: Callable[[str, str], None]) -> None:
         self.source = source
@@ -42,7 +42,7 @@ class Poller(ABC):
         self._thread.start()
 
     def stop(self) -> None:
-        """Begin nothing new."""
+        """Poll no more; records in process are completed."""
         self.closed.set()
 
     def join(self) -> None:
@@ -50,19 +50,20 @@ class Poller(ABC):
 
     @abstractmethod
     def poll(self) -> bool:
-        """Handle what there is. False: there was nothing, wait a little."""
+        """Process the available records. Returns False if there were none."""
 
     def invoke(self, records: list[Record]) -> Invocation:
         return self._invoke(self.source.function, {"Records": records})
 
-    def wanted(self, record: Record) -> bool:
+    def matches(self, record: Record) -> bool:
+        """Whether a record passes the filters."""
         return not self._patterns or any(
-            pattern.matches_event(record)  # type: ignore[arg-type]  # it takes any JSON
+            pattern.matches_event(record)  # type: ignore[arg-type]  # moto's annotation is too narrow: any JSON works
             for pattern in self._patterns
         )
 
     def failures(self, invocation: Invocation, ids: list[str]) -> set[str]:
-        """Which records the function could not handle: all, some by its own report, or none."""
+        """The ids of the records that failed: all after an error, else those that the function reports."""
         if invocation.is_error:
             return set(ids)
         if not self.source.reports_failures:
@@ -70,10 +71,10 @@ class Poller(ABC):
         reported = [
             failure.get("itemIdentifier") for failure in (invocation.payload or {}).get("batchItemFailures") or []
         ]
-        # A report that names what was not in the batch counts as the failure of all of it.
+        # An id that is not in the batch fails the whole batch, as on AWS.
         return set(reported) if set(reported) <= set(ids) else set(ids)
 
-    def report(self, error: Exception) -> None:
+    def log_error(self, error: Exception) -> None:
         self._log(self.source.name, json.dumps({"level": "ERROR", "message": str(error), "service": "event_source"}))
 
     def _run(self) -> None:
@@ -81,14 +82,14 @@ class Poller(ABC):
             try:
                 found = self.poll()
             except (ClientError, BotoCoreError) as error:
-                self.report(error)
+                self.log_error(error)
                 found = False
             if not found:
                 self.closed.wait(POLL_INTERVAL)
 
 
 class QueuePoller(Poller):
-    """SQS: deletes what succeeded. What failed becomes visible again, or a dead letter: the queue sees to that."""
+    """Polls an SQS queue and deletes successful messages. The queue itself retries or dead-letters the others."""
 
     def __init__(self, source: EventSource, client: Client, invoke: Invoke, log: Callable[[str, str], None]) -> None:
         super().__init__(source, client, invoke, log)
@@ -111,7 +112,7 @@ class QueuePoller(Poller):
 
     def _receive(self) -> list[dict[str, Any]]:
         try:
-            answer = self.client("sqs").receive_message(
+            response = self.client("sqs").receive_message(
                 QueueUrl=self._queue_url,
                 MaxNumberOfMessages=min(self.source.batch_size, 10),
                 WaitTimeSeconds=0,
@@ -121,20 +122,20 @@ class QueuePoller(Poller):
         except (ClientError, BotoCoreError):
             self._free.release()
             raise
-        return list(answer.get("Messages", []))
+        return list(response.get("Messages", []))
 
     def _handle(self, messages: list[dict[str, Any]]) -> None:
         try:
             self._deliver(messages)
         except (ClientError, BotoCoreError) as error:
-            self.report(error)
+            self.log_error(error)
         finally:
             self._free.release()
 
     def _deliver(self, messages: list[dict[str, Any]]) -> None:
         records = {message["MessageId"]: self._record(message) for message in messages}
-        wanted = [record for record in records.values() if self.wanted(_with_parsed_body(record))]
-        failed = self.failures(self.invoke(wanted), [it["messageId"] for it in wanted]) if wanted else set()
+        matching = [record for record in records.values() if self.matches(_with_parsed_body(record))]
+        failed = self.failures(self.invoke(matching), [it["messageId"] for it in matching]) if matching else set()
         for message_id, record in records.items():
             if message_id not in failed:
                 self.client("sqs").delete_message(QueueUrl=self._queue_url, ReceiptHandle=record["receiptHandle"])
@@ -168,7 +169,7 @@ class QueuePoller(Poller):
 
 
 def _with_parsed_body(record: Record) -> Record:
-    """Filters look into a message's body if it is JSON."""
+    """The record with its JSON body parsed, because filters match inside it."""
     try:
         return {**record, "body": json.loads(record["body"])}
     except ValueError:

@@ -1,4 +1,4 @@
-"""What API Gateway's two kinds of API share: find the route, invoke the function, wait as long as AWS would."""
+"""The common parts of API Gateway's two kinds of API: routing, invocation and conversion of responses."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ import base64
 import binascii
 import re
 import secrets
-import socket
 import time
-from threading import Thread
-from typing import TYPE_CHECKING, Any, Self
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from concurrent.futures import Future
-    from types import TracebackType
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from local.openapi import Api, Route
@@ -27,80 +24,44 @@ if TYPE_CHECKING:
 
     Submit = Callable[[str, object], Future[Invocation]]
 
-MAX_BODY = 10 * 1024 * 1024
+MAX_BODY = 10 * 1024 * 1024  # bytes
 
 
-class Front:
-    """What both kinds of API have in common: find the route, invoke the function, wait as long as the gateway does."""
+class Gateway(ABC):
+    """A WSGI application that routes requests to functions."""
 
     def __init__(self, api: Api, submit: Submit) -> None:
+        """`submit` starts an invocation of a function with an event."""
         self.api = api
         self._submit = submit
-        # merge_slashes and the like would answer with redirects that API Gateway does not make.
+        # API Gateway does not redirect, as merge_slashes and redirect_defaults would.
         rules = [Rule(_pattern(route.path), methods=[route.method], endpoint=route) for route in api.routes]
         self._routes = Map(rules, merge_slashes=False, redirect_defaults=False)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        return self.answer(Request(environ))(environ, start_response)
+        return self.respond(Request(environ))(environ, start_response)
 
-    def answer(self, request: Request) -> Response:
-        raise NotImplementedError
+    @abstractmethod
+    def respond(self, request: Request) -> Response:
+        """The response to a request, whether or not it has a route."""
 
-    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+    def find_route(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+        """The route of a request and its path parameters."""
         try:
             route, parameters = self._routes.bind("").match(path, method)
         except HTTPException:
             return None
-        # werkzeug answers HEAD where GET is routed; API Gateway does not.
+        # werkzeug routes HEAD wherever it routes GET; API Gateway does not.
         return (route, dict(parameters)) if route.method == method else None
 
     def invoke(self, route: Route, event: dict[str, Any]) -> Any:
-        """The function's answer, None if it failed; TimeoutError when the gateway would not wait longer."""
+        """The function's result, None if it failed. Raises TimeoutError after the route's timeout."""
         invocation = self._submit(route.function, event).result(route.timeout)
         return None if invocation.is_error else invocation.payload
 
 
-class Server:
-    """An HTTP server in threads of this process. The port is taken at once, so that others can be told its address."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._host = host
-        self._listener = socket.create_server((host, port))
-        self.port: int = self._listener.getsockname()[1]
-        self._server: BaseWSGIServer | None = None
-
-    def serve(self, application: Front) -> None:
-        self._server = make_server(
-            self._host,
-            self.port,
-            application,
-            threaded=True,
-            request_handler=_QuietRequestHandler,
-            fd=self._listener.fileno(),
-        )
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
-        self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._server:
-            self._server.shutdown()
-            self._thread.join()
-            self._server.server_close()
-        self._listener.close()
-
-
-class _QuietRequestHandler(WSGIRequestHandler):
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing: the functions' own log lines tell what happened."""
-
-
 def _pattern(path: str) -> str:
-    """API Gateway's path with its parameters as werkzeug writes them."""
+    """A path with parameters in werkzeug's syntax."""
     return re.sub(r"\{(\w+)\}", r"<\1>", re.sub(r"\{(\w+)\+\}", r"<path:\1>", path))
 
 
@@ -114,7 +75,8 @@ def forwarded_headers(request: Request) -> dict[str, list[str]]:
     return headers | {name: [value] for name, value in added.items()}
 
 
-def body_of(request: Request, *, is_text: bool) -> tuple[str | None, bool]:
+def event_body(request: Request, *, is_text: bool) -> tuple[str | None, bool]:
+    """The event's `body` and `isBase64Encoded`."""
     content = request.get_data()
     if not content:
         return None, False
@@ -123,24 +85,25 @@ def body_of(request: Request, *, is_text: bool) -> tuple[str | None, bool]:
     return base64.b64encode(content).decode(), True
 
 
-def is_proxy_answer(answer: object) -> bool:
-    return isinstance(answer, dict) and "statusCode" in answer
+def is_proxy_response(result: object) -> bool:
+    """Whether a function's result has the form of a Lambda proxy integration's response."""
+    return isinstance(result, dict) and "statusCode" in result
 
 
-def response_of(answer: dict[str, Any], *, decode: bool) -> Response | None:
-    """None if the answer is malformed."""
-    body = answer.get("body") or ""
+def to_response(result: dict[str, Any], *, decode: bool) -> Response | None:
+    """The HTTP response of a proxy integration, None if it is malformed. `decode` allows base64 bodies."""
+    body = result.get("body") or ""
     if not isinstance(body, str):
         return None
     try:
-        content = base64.b64decode(body, validate=True) if answer.get("isBase64Encoded") and decode else body
-        response = Response(content, int(answer["statusCode"]), content_type="application/json")
+        content = base64.b64decode(body, validate=True) if result.get("isBase64Encoded") and decode else body
+        response = Response(content, int(result["statusCode"]), content_type="application/json")
     except (TypeError, ValueError, binascii.Error):
         return None
-    for name, value in (answer.get("headers") or {}).items():
+    for name, value in (result.get("headers") or {}).items():
         response.headers[name] = str(value)
-    for name, values in (answer.get("multiValueHeaders") or {}).items():
+    for name, values in (result.get("multiValueHeaders") or {}).items():
         response.headers.setlist(name, [str(value) for value in values])
-    for cookie in answer.get("cookies") or ():
+    for cookie in result.get("cookies") or ():
         response.headers.add("Set-Cookie", cookie)
     return response

@@ -11,37 +11,37 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.wrappers import Request, Response
 
 from local.aws import ACCOUNT
-from local.gateway import MAX_BODY, Front, body_of, forwarded_headers, is_proxy_answer, response_of
+from local.gateway import MAX_BODY, Gateway, event_body, forwarded_headers, is_proxy_response, to_response
 
 if TYPE_CHECKING:
     from local.openapi import Route
 
-# Everything else arrives as base64.
+# Bodies of other content types are base64-encoded in the event.
 TEXT_TYPES = re.compile(r"text/|application/(json|javascript|xml|[\w.-]+\+(json|xml))")
 
 
-class HttpApi(Front):
+class HttpApi(Gateway):
     """An HTTP API with payload format 2.0."""
 
-    def answer(self, request: Request) -> Response:
-        found = self.find(request.method, request.path)
+    def respond(self, request: Request) -> Response:
+        found = self.find_route(request.method, request.path)
         if found is None:
             return _message(404, "Not Found")
         if (request.content_length or 0) > MAX_BODY:
             return _message(413, "Request Entity Too Large")
         try:
-            answer = self.invoke(found[0], self._event(request, *found))
+            result = self.invoke(found[0], self._event(request, *found))
         except FutureTimeoutError:
             return _message(503, "Service Unavailable")
-        if answer is not None and not is_proxy_answer(answer):
-            answer = {"statusCode": 200, "headers": {"content-type": "application/json"}, "body": answer}
-        response = response_of(answer, decode=True) if answer is not None else None
+        if result is not None and not is_proxy_response(result):
+            result = {"statusCode": 200, "headers": {"content-type": "application/json"}, "body": result}
+        response = to_response(result, decode=True) if result is not None else None
         return response or _message(500, "Internal Server Error")
 
     def _event(self, request: Request, route: Route, parameters: dict[str, str]) -> dict[str, Any]:
         now = datetime.now(UTC)
         is_text = bool(TEXT_TYPES.match(request.content_type or "text/plain"))
-        body, is_base64 = body_of(request, is_text=is_text)
+        body, is_base64 = event_body(request, is_text=is_text)
         headers = {name.lower(): ",".join(values) for name, values in forwarded_headers(request).items()}
         cookies = headers.pop("cookie", None)
         route_key = f"{route.method} {route.path}"

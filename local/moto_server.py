@@ -1,7 +1,7 @@
-"""The process that plays AWS: moto's server, with what moto leaves out of IAM, S3 and DynamoDB that fluxgate relies on.
+"""The local AWS process: moto's server, patched where moto lacks parts of IAM, S3 and DynamoDB that fluxgate needs.
 
-Started by `aws.py` as `python -m local.moto_server`. Its first line of output says where it listens and who may deploy,
-each further one what was denied to whom. It ends when its standard input does: it cannot outlive who started it.
+`local/aws.py` starts it as `python -m local.moto_server`. It prints JSON lines: first its port and the deployer's
+credentials, then one line per denied request. It exits when its standard input closes, so it cannot outlive its parent.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
-import moto.cloudformation.models  # noqa: F401  (a second of imports, made before anyone waits for an answer)
+import moto.cloudformation.models  # noqa: F401  (takes a second; imported here rather than during the first request)
 from moto.core.exceptions import AccessDeniedError, JsonRESTError
 from moto.dynamodb.responses import DynamoHandler
 from moto.dynamodbstreams.responses import DynamoDBStreamsHandler
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 def _table_arn(request: Any) -> str:
     body = json.loads(request.raw_body)
-    table = body.get("TableName") or next(iter(body.get("RequestItems", ())), None)  # of a batch: of one table
+    table = body.get("TableName") or next(iter(body.get("RequestItems", ())), None)  # our batches use one table
     if table is None:
         return "*"
     arn = table if table.startswith("arn:") else f"arn:aws:dynamodb:{request.region}:{ACCOUNT}:table/{table}"
@@ -57,7 +57,7 @@ def _event_bus_arn(request: Any) -> str:
     return bus if bus.startswith("arn:") else f"arn:aws:events:{request.region}:{ACCOUNT}:event-bus/{bus}"
 
 
-RESOURCE_HOOK = "_determine_resource"  # moto's; it uses it for SQS, IAM and STS
+RESOURCE_HOOK = "_determine_resource"  # moto implements this method for SQS, IAM and STS only
 RESOURCE_OF = {
     DynamoHandler: _table_arn,
     DynamoDBStreamsHandler: _stream_arn,
@@ -66,8 +66,8 @@ RESOURCE_OF = {
 }
 
 
-def complete_permissions() -> None:
-    """Let moto compare a policy's resources where it would compare them with "*", which only "*" matches."""
+def patch_permissions() -> None:
+    """Make moto check a policy's resources in the services above, where it otherwise accepts only "*"."""
     for responses, resource_of in RESOURCE_OF.items():
         setattr(responses, RESOURCE_HOOK, resource_of)
     deny_s3 = S3IAMRequest._raise_access_denied
@@ -78,16 +78,16 @@ def complete_permissions() -> None:
 
     S3IAMRequest._raise_access_denied = report_and_deny_s3  # type: ignore[method-assign, assignment]
     IAMRequest._raise_access_denied = _deny  # type: ignore[method-assign, assignment]
-    # AWS knows no permission of the name HeadBucket.
+    # HeadBucket requires the permission s3:ListBucket; AWS has no permission s3:HeadBucket.
     ACTION_MAP["BUCKET"]["HEAD"]["DEFAULT"] = "ListBucket"
 
 
 def _report_denial(request: IAMRequest | S3IAMRequest) -> None:
-    _announce(principal=request._access_key.arn, action=request._action)
+    _print_json(principal=request._access_key.arn, action=request._action)
 
 
 def _deny(request: IAMRequest) -> None:
-    """moto answers in XML, which a client of a JSON protocol cannot read."""
+    """Respond in JSON to clients of JSON protocols, which cannot parse moto's XML."""
     _report_denial(request)
     message = f"User: {request._access_key.arn} is not authorized to perform: {request._action}"
     if "X-Amz-Target" in request._headers:
@@ -95,9 +95,11 @@ def _deny(request: IAMRequest) -> None:
     raise AccessDeniedError(user_arn=request._access_key.arn, action=request._action)
 
 
-def complete_roles() -> None:
-    """Give roles made by CloudFormation their policies: moto keeps the inline ones in a form that its own check
-    cannot read, and forgets the managed ones."""
+def patch_roles() -> None:
+    """Attach policies to roles that CloudFormation creates.
+
+    moto stores inline policies in a form that its own checks cannot read, and ignores managed ones.
+    """
     create = Role.create_from_cloudformation_json
 
     def create_with_policies(name: str, resource: Any, account: str, region: str, **rest: Any) -> Role:
@@ -111,8 +113,8 @@ def complete_roles() -> None:
     Role.create_from_cloudformation_json = create_with_policies  # type: ignore[method-assign, assignment]
 
 
-class OneAtATime:
-    """moto is not safe between threads: of two conditional writes both were seen to win."""
+class Serialized:
+    """WSGI middleware that serves one request at a time. In moto, concurrent conditional writes can both succeed."""
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
@@ -129,11 +131,11 @@ class _QuietRequestHandler(MotoRequestHandler):
             print(message % args, file=sys.stderr)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing: every poll is a request."""
+        """No access log: every poll is a request."""
 
 
 def create_deployer() -> dict[str, str]:
-    """The one administrator. Everyone else is what the template's roles allow."""
+    """Create the only administrator; every other principal is limited to the template's roles."""
     iam = iam_backends[ACCOUNT]["aws"]
     user = iam.create_user(REGION, "deployer")
     everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -146,11 +148,11 @@ def create_deployer() -> dict[str, str]:
     }
 
 
-def _announce(**facts: object) -> None:
-    print(json.dumps(facts), file=sys.__stdout__, flush=True)
+def _print_json(**fields: object) -> None:
+    print(json.dumps(fields), file=sys.__stdout__, flush=True)
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
     sys.stdin.buffer.read()
     os._exit(0)
 
@@ -160,16 +162,16 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     arguments = parser.parse_args()
-    sys.stdout = sys.stderr  # moto prints now and then; the real one is for announcements
-    Thread(target=_end_with_parent, daemon=True).start()
-    complete_permissions()
-    complete_roles()
+    sys.stdout = sys.stderr  # moto sometimes prints; the real stdout carries only our JSON lines
+    Thread(target=_exit_with_parent, daemon=True).start()
+    patch_permissions()
+    patch_roles()
     deployer = create_deployer()
-    application = PresignedRequests(OneAtATime(DomainDispatcherApplication(create_backend_app)))
+    application = PresignedRequests(Serialized(DomainDispatcherApplication(create_backend_app)))
     server = make_server(
         arguments.host, arguments.port, application, threaded=True, request_handler=_QuietRequestHandler
     )
-    _announce(port=server.server_port, **deployer)
+    _print_json(port=server.server_port, **deployer)
     server.serve_forever()
 
 

@@ -1,4 +1,4 @@
-"""What the OpenAPI documents in the translated template say: routes, API keys, the gateway's own answers."""
+"""Reads the OpenAPI documents in the translated template: routes, API keys and gateway responses."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ class Route:
     path: str
     function: str
     key_required: bool
-    timeout: float
+    timeout: float  # seconds
 
 
 @dataclass(frozen=True)
 class GatewayResponse:
+    """A response that the gateway sends without invoking a function."""
+
     status: int
     headers: Mapping[str, str]
     body: str
@@ -39,6 +41,7 @@ class Api:
 
 
 def rest_api(template: Template, names: Mapping[str, str]) -> Api:
+    """The REST API. `names` maps logical ids of functions to their names."""
     ((_, api),) = of_type(template, "AWS::ApiGateway::RestApi").items()
     ((_, stage),) = of_type(template, "AWS::ApiGateway::Stage").items()
     body = api["Properties"]["Body"]
@@ -52,6 +55,7 @@ def rest_api(template: Template, names: Mapping[str, str]) -> Api:
 
 
 def http_api(template: Template, names: Mapping[str, str]) -> Api:
+    """The HTTP API. `names` maps logical ids of functions to their names."""
     ((_, api),) = of_type(template, "AWS::ApiGatewayV2::Api").items()
     return Api("$default", _routes(api["Properties"]["Body"], names, timeout=30), {}, ())
 

@@ -1,4 +1,4 @@
-"""The environment variables with which a person steers the local stack. An empty one counts as unset."""
+"""The environment variables that configure the local stack. An empty variable counts as unset."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from local.providers.acedata.flags import add_flags, simulator_from
 if TYPE_CHECKING:
     from local.providers.acedata import Simulator
 
-PROVIDER = "https://api.acedata.cloud"
+PROVIDER_URL = "https://api.acedata.cloud"
 
 
 class OptionError(Exception):
-    """A variable has a value that cannot be used."""
+    """An environment variable has an invalid value."""
 
 
-class Provider(TypedDict, total=False):
-    """Arguments of `Stack`; none of them means a simulator in good order."""
+class ProviderOptions(TypedDict, total=False):
+    """Arguments of `Stack`. Without any, the provider is a simulator with default behaviour."""
 
     simulator: Simulator
     flux_api_url: str
@@ -29,10 +29,12 @@ class Provider(TypedDict, total=False):
 
 
 def text(name: str) -> str | None:
+    """The variable `name` as text."""
     return os.environ.get(name) or None
 
 
 def number(name: str) -> int | None:
+    """The variable `name` as a whole number. Raises OptionError."""
     value = text(name)
     try:
         return int(value) if value else None
@@ -40,18 +42,21 @@ def number(name: str) -> int | None:
         raise OptionError(f"{name} must be a whole number, not {value!r}.") from None
 
 
-def provider() -> Provider:
-    """A token means the real provider, unless a URL names another server of its API. Else SIMULATOR holds the
-    simulator's flags."""
+def provider() -> ProviderOptions:
+    """The provider to use.
+
+    FLUX_API_TOKEN selects the real provider, FLUX_API_URL another server with the same API. Without both, SIMULATOR
+    holds the simulator's command-line flags.
+    """
     url, token, callback_base_url = text("FLUX_API_URL"), text("FLUX_API_TOKEN"), text("CALLBACK_BASE_URL")
-    chosen = Provider()
+    found = ProviderOptions()
     if flags := text("SIMULATOR"):
-        chosen["simulator"] = _simulator(flags)
+        found["simulator"] = _simulator(flags)
     if url or token:
-        chosen = Provider(flux_api_url=(url or PROVIDER).rstrip("/"), flux_api_token=token or "none")
+        found = ProviderOptions(flux_api_url=(url or PROVIDER_URL).rstrip("/"), flux_api_token=token or "none")
     if callback_base_url:
-        chosen["callback_base_url"] = callback_base_url.rstrip("/")
-    return chosen
+        found["callback_base_url"] = callback_base_url.rstrip("/")
+    return found
 
 
 def _simulator(text: str) -> Simulator:

@@ -1,7 +1,7 @@
-"""How S3 checks a presigned URL: expiry, signature, and then the policies of whoever signed it.
+"""Checks presigned URLs as S3 does: expiry, signature, then the signer's permissions.
 
-moto reads the signer from the Authorization header, which presigned requests lack. Here their signature is verified
-and the request signed anew by header, on behalf of the same signer, so that moto applies the signer's permissions.
+moto identifies the signer by the Authorization header, which presigned requests lack. This module verifies the
+signature and re-signs the request by header with the same credentials, so that moto checks the signer's permissions.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from botocore.credentials import Credentials
 
-SIGNED_BY_QUERY = "X-Amz-Signature"
+QUERY_SIGNATURE = "X-Amz-Signature"
 
 
-class Refused(Exception):
-    """S3's answer to a request whose signature cannot be accepted."""
+class InvalidSignature(Exception):
+    """A request whose signature S3 does not accept, with S3's response."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(code)
@@ -37,7 +37,7 @@ class Refused(Exception):
 
 
 class PresignedRequests:
-    """WSGI middleware in front of moto. Unsigned requests end here: nothing of fluxgate's is public."""
+    """WSGI middleware for moto. It rejects unsigned requests, because fluxgate has no public resources."""
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
@@ -45,16 +45,16 @@ class PresignedRequests:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
             _authenticate(environ)
-        except Refused as refused:
-            return refused.response(environ, start_response)
+        except InvalidSignature as error:
+            return error.response(environ, start_response)
         return self._application(environ, start_response)
 
 
 def _authenticate(environ: WSGIEnvironment) -> None:
-    if SIGNED_BY_QUERY in environ["QUERY_STRING"]:
+    if QUERY_SIGNATURE in environ["QUERY_STRING"]:
         _sign_by_header(environ)
     elif "HTTP_AUTHORIZATION" not in environ and not environ["PATH_INFO"].startswith("/moto-api"):
-        raise Refused("AccessDenied", "Access Denied")
+        raise InvalidSignature("AccessDenied", "Access Denied")
 
 
 def _sign_by_header(environ: WSGIEnvironment) -> None:
@@ -77,7 +77,7 @@ def _sign_by_header(environ: WSGIEnvironment) -> None:
 def _check_expiry(query: dict[str, str]) -> None:
     signed_at = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     if datetime.now(UTC) > signed_at + timedelta(seconds=int(query["X-Amz-Expires"])):
-        raise Refused("AccessDenied", "Request has expired")
+        raise InvalidSignature("AccessDenied", "Request has expired")
 
 
 def _credentials(access_key_id: str, token: str | None) -> Credentials:
@@ -85,7 +85,7 @@ def _credentials(access_key_id: str, token: str | None) -> Credentials:
     try:
         credentials: Credentials = create_access_key(ACCOUNT, "aws", access_key_id, headers).create_credentials()
     except CreateAccessKeyFailure:
-        raise Refused(
+        raise InvalidSignature(
             "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."
         ) from None
     return credentials
@@ -94,7 +94,7 @@ def _credentials(access_key_id: str, token: str | None) -> Credentials:
 def _check_signature(
     environ: WSGIEnvironment, query: dict[str, str], path: str, credentials: Credentials, region: str
 ) -> None:
-    signed = "&".join(pair for pair in environ["QUERY_STRING"].split("&") if not pair.startswith(SIGNED_BY_QUERY))
+    signed = "&".join(pair for pair in environ["QUERY_STRING"].split("&") if not pair.startswith(QUERY_SIGNATURE))
     headers = {
         name: environ[f"HTTP_{name.upper().replace('-', '_')}"] for name in query["X-Amz-SignedHeaders"].split(";")
     }
@@ -102,5 +102,6 @@ def _check_signature(
     request.context["timestamp"] = query["X-Amz-Date"]
     auth = S3SigV4QueryAuth(credentials, "s3", region)
     signature = auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
-    if signature != query[SIGNED_BY_QUERY]:
-        raise Refused("SignatureDoesNotMatch", "The signature we calculated does not match the one you provided.")
+    if signature != query[QUERY_SIGNATURE]:
+        message = "The signature we calculated does not match the one you provided."
+        raise InvalidSignature("SignatureDoesNotMatch", message)

@@ -1,4 +1,4 @@
-"""API Gateway's REST API: events of payload format 1.0, API keys, and refusals in the template's form."""
+"""API Gateway's REST API: events of payload format 1.0, API keys and the template's gateway responses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uuid import uuid4
 from werkzeug.wrappers import Request, Response
 
 from local.aws import ACCOUNT
-from local.gateway import MAX_BODY, Front, body_of, forwarded_headers, is_proxy_answer, response_of
+from local.gateway import MAX_BODY, Gateway, event_body, forwarded_headers, is_proxy_response, to_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,46 +19,46 @@ if TYPE_CHECKING:
     from local.gateway import Submit
     from local.openapi import Api, Route
 
-NO_SUCH_ROUTE = "MISSING_AUTHENTICATION_TOKEN"  # API Gateway's name for it
+NO_SUCH_ROUTE = "MISSING_AUTHENTICATION_TOKEN"  # API Gateway's name for an unknown route
 
 
-class RestApi(Front):
-    """A REST API with payload format 1.0. Usage plans are not simulated, only that a key is needed."""
+class RestApi(Gateway):
+    """A REST API with payload format 1.0. API keys are checked; usage plans are not emulated."""
 
     def __init__(self, api: Api, submit: Submit, keys: Mapping[str, str]) -> None:
-        """`keys` maps the value of an API key to its id."""
+        """`keys` maps the values of API keys to their ids."""
         super().__init__(api, submit)
         self._keys = keys
 
-    def answer(self, request: Request) -> Response:
+    def respond(self, request: Request) -> Response:
         request_id = str(uuid4())
         path = self._without_stage(request.path)
-        found = self.find(request.method, path)
+        found = self.find_route(request.method, path)
         key = request.headers.get("x-api-key", "")
         if found is None:
-            return self._refuse(NO_SUCH_ROUTE, request_id)
+            return self._gateway_response(NO_SUCH_ROUTE, request_id)
         if found[0].key_required and key not in self._keys:
-            return self._refuse("INVALID_API_KEY", request_id)
+            return self._gateway_response("INVALID_API_KEY", request_id)
         if (request.content_length or 0) > MAX_BODY:
-            return self._refuse("REQUEST_TOO_LARGE", request_id)
+            return self._gateway_response("REQUEST_TOO_LARGE", request_id)
         event = self._event(request, found, path, request_id)
         try:
-            answer = self.invoke(found[0], event)
+            result = self.invoke(found[0], event)
         except FutureTimeoutError:
-            return self._refuse("INTEGRATION_TIMEOUT", request_id)
-        response = response_of(answer, decode=bool(self.api.binary_types)) if is_proxy_answer(answer) else None
+            return self._gateway_response("INTEGRATION_TIMEOUT", request_id)
+        response = to_response(result, decode=bool(self.api.binary_types)) if is_proxy_response(result) else None
         if response is None:
-            return self._refuse("DEFAULT_5XX", request_id)
+            return self._gateway_response("DEFAULT_5XX", request_id)
         response.headers["x-amzn-requestid"] = request_id
         return response
 
     def _without_stage(self, path: str) -> str:
-        """Here the API lies at the root, and under its stage as well. The stage's root needs no slash, as at AWS."""
+        """The path below the stage, whose root needs no slash. Unlike AWS, the API is also served without its stage."""
         stage = f"/{self.api.stage}"
         return path[len(stage) :] or "/" if path == stage or path.startswith(f"{stage}/") else path
 
-    def _refuse(self, kind: str, request_id: str) -> Response:
-        """The gateway's own answer, in the form that the template gives it."""
+    def _gateway_response(self, kind: str, request_id: str) -> Response:
+        """The gateway's own response of a kind, as the template defines it."""
         responses = self.api.responses
         response = responses.get(kind) or responses["DEFAULT_5XX" if kind == "INTEGRATION_TIMEOUT" else "DEFAULT_4XX"]
         body = response.body.replace("$context.requestId", request_id)
@@ -68,7 +68,7 @@ class RestApi(Front):
         self, request: Request, found: tuple[Route, dict[str, str]], path: str, request_id: str
     ) -> dict[str, Any]:
         route, parameters = found
-        body, is_base64 = body_of(request, is_text=not self.api.binary_types)
+        body, is_base64 = event_body(request, is_text=not self.api.binary_types)
         headers = forwarded_headers(request)
         query = {name: request.args.getlist(name) for name in request.args}
         return {

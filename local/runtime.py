@@ -1,4 +1,4 @@
-"""The Lambda service: which processes run which function, with what environment and whose credentials."""
+"""The Lambda service: runs each function in processes of its own, with its environment and its role's credentials."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from local.aws import Credentials
     from local.deployment import Function
 
-MAX_WORKERS = 8  # of one function
-MAX_INVOCATIONS = 64  # of all, at the same time
+MAX_WORKERS = 8  # per function
+MAX_INVOCATIONS = 64  # concurrent, of all functions
 CLOSED = Invocation.failed("", "Local.Closed", "The stack is closed.")
 
 
 class Runtime:
+    """Invokes functions, each in a pool of worker processes."""
+
     def __init__(
         self,
         functions: Mapping[str, Function],
@@ -33,69 +35,72 @@ class Runtime:
         *,
         layer: Path,
         xray_address: str,
-        listener: Callable[[str, str], None],
+        log: Callable[[str, str], None],
     ) -> None:
-        """`credentials` are asked for by role, `layer` is the folder of the fluxgate package."""
+        """Start one worker per function.
+
+        `credentials` returns those of a role by its ARN, `layer` is the folder that contains the fluxgate package,
+        `log` receives a function's name and a line of its output.
+        """
         self.pools = {
-            name: _Pool(function, _environment(function, credentials(function.role_arn), layer, xray_address), listener)
+            name: _Pool(function, _environment(function, credentials(function.role_arn), layer, xray_address), log)
             for name, function in functions.items()
         }
         self._threads = ThreadPoolExecutor(MAX_INVOCATIONS, thread_name_prefix="invocation")
 
     def invoke(self, function: str, event: object) -> Invocation:
+        """Invoke a function and wait for its result."""
         return self.submit(function, event).result()
 
     def submit(self, function: str, event: object) -> Future[Invocation]:
-        """For callers with less patience than the function's timeout. The invocation goes on without them."""
+        """Start an invocation. It continues even if the caller stops waiting for it."""
         try:
             return self._threads.submit(self.pools[function].invoke, json.dumps(event).encode())
-        except RuntimeError:  # the executor's word for being shut down
-            refused: Future[Invocation] = Future()
-            refused.set_result(CLOSED)
-            return refused
+        except RuntimeError:  # the executor is shut down
+            failed: Future[Invocation] = Future()
+            failed.set_result(CLOSED)
+            return failed
 
     def restart(self, function: str) -> None:
-        """Kill the function's processes; what they have cached or are doing is lost. One starts anew."""
+        """Kill the function's processes and start a new one. Running invocations fail, caches are lost."""
         self.pools[function].restart()
 
     def kill(self, worker: str) -> bool:
-        """Kill the process of the worker that has this name. False: it has ended already."""
+        """Kill a worker's process by the worker's name. Returns False if it has already exited."""
         return any(pool.kill(worker) for pool in self.pools.values())
 
     def close(self) -> None:
-        """What is under way fails."""
+        """Stop all workers. Running invocations fail."""
         with ThreadPoolExecutor() as threads:
             list(threads.map(_Pool.close, self.pools.values()))
         self._threads.shutdown()
 
 
 class _Pool:
-    """One function's workers: the first at once, since every function will be needed, more while all are busy."""
+    """One function's workers. The first starts immediately, others when all are busy."""
 
-    def __init__(
-        self, function: Function, environment: Mapping[str, str], listener: Callable[[str, str], None]
-    ) -> None:
-        self._make_worker = partial(Worker, function, environment, listener)
+    def __init__(self, function: Function, environment: Mapping[str, str], log: Callable[[str, str], None]) -> None:
+        self._make_worker = partial(Worker, function, environment, log)
         self._changed = Condition()
         self._closed = False
         self.workers = [self._make_worker()]
         self._idle = list(self.workers)
 
     def invoke(self, event: bytes) -> Invocation:
-        worker = self._take()
+        worker = self._acquire()
         if worker is None:
             return CLOSED
         try:
             return worker.invoke(event)
         finally:
-            self._give_back(worker)
+            self._release(worker)
 
     def restart(self) -> None:
         with self._changed:
             for worker in self.workers:
                 worker.kill()
             for worker in self._idle:
-                self._forget(worker)
+                self._discard(worker)
             self._idle = [self._make_worker()]
             self.workers += self._idle
 
@@ -116,7 +121,8 @@ class _Pool:
         for worker in workers:
             worker.close()
 
-    def _take(self) -> Worker | None:
+    def _acquire(self) -> Worker | None:
+        """An idle or new worker, None once the pool is closed. Waits while MAX_WORKERS are busy."""
         with self._changed:
             self._changed.wait_for(lambda: self._idle or len(self.workers) < MAX_WORKERS or self._closed)
             if self._closed:
@@ -125,26 +131,26 @@ class _Pool:
                 worker = self._idle.pop()
                 if worker.alive:
                     return worker
-                self._forget(worker)
+                self._discard(worker)
             worker = self._make_worker()
             self.workers.append(worker)
             return worker
 
-    def _give_back(self, worker: Worker) -> None:
+    def _release(self, worker: Worker) -> None:
         with self._changed:
             if worker.alive or self._closed:
                 self._idle.append(worker)
             else:
-                self._forget(worker)
+                self._discard(worker)
             self._changed.notify()
 
-    def _forget(self, worker: Worker) -> None:
+    def _discard(self, worker: Worker) -> None:
         self.workers.remove(worker)
         worker.close()
 
 
 def _environment(function: Function, credentials: Credentials, layer: Path, xray_address: str) -> dict[str, str]:
-    """Everything that a function may see. Its own machine's variables are not among it."""
+    """A function's complete environment. Variables of this machine are not passed on."""
     return {
         "PATH": os.defpath,
         "LANG": "en_US.UTF-8",

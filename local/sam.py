@@ -1,6 +1,6 @@
-"""How the functions run in containers: `sam local` in front of a stack that has no functions of its own.
+"""Runs the functions in containers: `sam local` with a local stack that provides AWS and the provider.
 
-`sam local` has no queues, streams or schedules: it invokes one function, or serves the APIs.
+`sam local` has no queues, streams or schedules: it invokes one function or serves the APIs.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import requests
 
 from local.aws import ISOLATED, REGION, LocalAwsError
 from local.build import TEMPLATE, BuildFailed, SamUnavailable, build, find_sam
+from local.composite import CompositeContext
 from local.containers import architecture, engine
-from local.parts import Assembly
 from local.providers.acedata import Behaviour, Simulator
 from local.stack import LAYER, ROOT, Stack
 
@@ -33,32 +33,32 @@ if TYPE_CHECKING:
     from local.deployment import Function
 
 PORT = 3001
-ANYWHERE = "0.0.0.0"  # containers do not reach loopback
-OWNER = "local"  # of what `sam local` submits: it knows no API keys
-PROVIDER_IMAGES = "https://cdn.example.com"  # in the events; here the simulator serves them
-PATIENT = Behaviour(callback_timeout=60)  # the first callback waits for `sam` to build an image
-EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+ALL_INTERFACES = "0.0.0.0"  # containers cannot reach loopback
+OWNER = "local"  # of tasks submitted through `sam local`, which has no API keys
+PROVIDER_IMAGES = "https://cdn.example.com"  # base of the image URLs in events/; replaced by the simulator's
+SLOW_CALLBACKS = Behaviour(callback_timeout=60)  # the first callback waits while `sam` builds a container image
+ALLOW_ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 
 def logical_id(folder: str) -> str:
-    """The name in the template of the function in a folder of `functions/`."""
+    """The template's logical id of the function in a folder of functions/."""
     return f"{folder.title().replace('_', '')}Function"
 
 
-class SamLocal(Assembly):
-    """A context manager: moto and the simulator behind `sam`, which it runs."""
+class SamLocal(CompositeContext):
+    """A context manager that runs `sam local` against a local AWS and a simulated provider."""
 
     def __init__(self, sam: str, *, port: int = PORT, options: Sequence[str] = ()) -> None:
-        """`port` is the one of `sam local start-api`; `options` are handed to every `sam local`.
+        """`port` is for `sam local start-api`; `options` are passed to every `sam local` command.
 
-        Raises SamUnavailable where no container engine answers.
+        Raises SamUnavailable if there is no container engine.
         """
         found = engine()
         if found is None:
-            raise SamUnavailable("No container engine answers. Start Docker or podman, or set DOCKER_HOST.")
+            raise SamUnavailable("No container engine responds. Start Docker or Podman, or set DOCKER_HOST.")
         self.url = f"http://127.0.0.1:{port}"
-        self.simulator = Simulator(ANYWHERE, public_url=f"http://{found.host}:{{port}}", behaviour=PATIENT)
-        self.stack = Stack(host=ANYWHERE, name=found.host, simulator=self.simulator, functions=False)
+        self.simulator = Simulator(ALL_INTERFACES, public_url=f"http://{found.host}:{{port}}", behaviour=SLOW_CALLBACKS)
+        self.stack = Stack(host=ALL_INTERFACES, name=found.host, simulator=self.simulator, functions=False)
         self._sam, self._port = sam, port
         self._options = (*found.options, "--parameter-overrides", f"Architecture={architecture()}", *options)
 
@@ -72,13 +72,13 @@ class SamLocal(Assembly):
         self.seed()
 
     def seed(self) -> None:
-        """Put the tasks of which the files in events/ speak into their first state."""
-        from local.seeds import seed  # noqa: PLC0415 - needs fluxgate, which `main` has to find first
+        """Create or reset the tasks that the files in events/ refer to."""
+        from local.seeds import seed  # noqa: PLC0415 - needs fluxgate, which `main` adds to sys.path
 
         seed(self.stack, self.simulator, OWNER)
 
     def invoke(self, function: str, event: Path, **options: Any) -> subprocess.CompletedProcess[str]:
-        """Invoke a function by its logical id, with its role. `options` are those of `subprocess.Popen`."""
+        """Invoke a function by its logical id with its role's credentials. `options` are for `subprocess.Popen`."""
         role = self._functions()[function].role_arn
         adapted = self._files / event.name
         adapted.write_text(event.read_text().replace(PROVIDER_IMAGES, self.simulator.public_url))
@@ -89,8 +89,11 @@ class SamLocal(Assembly):
 
     @contextmanager
     def api(self, **options: Any) -> Iterator[subprocess.Popen[str]]:
-        """Serve both APIs at `url`. `sam` hands the same credentials to all functions: here those of a user who may do
-        everything. `options` are those of `subprocess.Popen`."""
+        """Serve both APIs at `url`. `options` are for `subprocess.Popen`.
+
+        `sam` passes the same credentials to all functions, here those of an administrator. Raises SamUnavailable if
+        the port is in use or `sam` does not respond.
+        """
         self._check_port()
         with self._run(self._command("start-api", "--port", str(self._port)), self._credentials, **options) as process:
             self._wait_for(process)
@@ -98,13 +101,13 @@ class SamLocal(Assembly):
 
     @contextmanager
     def _run(self, command: list[str], credentials: dict[str, str], **options: Any) -> Iterator[subprocess.Popen[str]]:
-        """Run `sam`, at most as long as the context. In a process group of its own: Ctrl-C is ours to handle."""
+        """Run `sam` until the context exits. In its own process group, so that Ctrl-C reaches only this process."""
         environment = self._environment(credentials)
         with subprocess.Popen(command, cwd=ROOT, env=environment, text=True, process_group=0, **options) as process:
             try:
                 yield process
             finally:
-                process.terminate()  # on which `sam` also ends its containers
+                process.terminate()  # `sam` then removes its containers
                 process.wait()
 
     def _command(self, *arguments: str) -> list[str]:
@@ -112,29 +115,30 @@ class SamLocal(Assembly):
         return [self._sam, "local", *arguments, *common, *self._options]
 
     def _environments(self) -> dict[str, dict[str, str]]:
-        """`sam` passes on what the template declares, also what is absent at AWS."""
-        ours = {"LOCAL_OWNER": OWNER, "CALLBACK_BASE_URL": self.url}
-        return {name: {**function.environment, **ours} for name, function in self._functions().items()}
+        """The functions' variables by logical id. `sam` passes on those that the template declares."""
+        local = {"LOCAL_OWNER": OWNER, "CALLBACK_BASE_URL": self.url}
+        return {name: {**function.environment, **local} for name, function in self._functions().items()}
 
     def _functions(self) -> dict[str, Function]:
-        """By logical id."""
+        """The deployed functions by logical id."""
         return {logical_id(function.name): function for function in self.stack.deployment.functions.values()}
 
     def _environment(self, credentials: dict[str, str]) -> dict[str, str]:
-        """That of `sam` itself, which hands the credentials on and asks STS whose they are."""
-        ours = {"AWS_DEFAULT_REGION": REGION, "AWS_ENDPOINT_URL": self.stack.aws.endpoint, "SAM_CLI_TELEMETRY": "0"}
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        return kept | ISOLATED | credentials | ours
+        """The environment of `sam` itself, which passes the credentials on and calls STS with them."""
+        local = {"AWS_DEFAULT_REGION": REGION, "AWS_ENDPOINT_URL": self.stack.aws.endpoint, "SAM_CLI_TELEMETRY": "0"}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        return inherited | ISOLATED | credentials | local
 
     def _make_user(self) -> dict[str, str]:
+        """Create an administrator and return its credentials as variables."""
         iam = self.stack.client("iam")
         iam.create_user(UserName="sam")
-        iam.put_user_policy(UserName="sam", PolicyName="everything", PolicyDocument=json.dumps(EVERYTHING))
+        iam.put_user_policy(UserName="sam", PolicyName="everything", PolicyDocument=json.dumps(ALLOW_ALL))
         key = iam.create_access_key(UserName="sam")["AccessKey"]
         return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
 
     def _check_port(self) -> None:
-        """Now, for `sam` says it late, and meanwhile another program would answer."""
+        """Fail early: `sam` reports a used port late, and until then the other program would respond."""
         try:
             socket.create_server(("127.0.0.1", self._port)).close()
         except OSError as error:
@@ -149,19 +153,19 @@ class SamLocal(Assembly):
                 time.sleep(0.1)
             else:
                 return
-        raise SamUnavailable("`sam local start-api` does not answer.")
+        raise SamUnavailable(f"`sam local start-api` did not respond within {seconds:.0f} seconds.")
 
 
 def main() -> int:
-    """For the command line. Unknown arguments are `sam local`'s."""
+    """The command line. Unknown arguments are passed to `sam local`."""
     parser = argparse.ArgumentParser(prog="python -m local.sam", description="Runs the functions in containers.")
-    parser.add_argument("--sam", metavar="PATH", help="the SAM CLI; else the variable SAM, else on PATH")
+    parser.add_argument("--sam", metavar="PATH", help="the SAM CLI (default: the variable SAM, then PATH)")
     commands = parser.add_subparsers(dest="command", required=True)
     invoke = commands.add_parser("invoke", help="invoke one function")
     functions = [logical_id(app.parent.name) for app in sorted((ROOT / "functions").glob("*/app.py"))]
     invoke.add_argument("function", choices=functions)
-    invoke.add_argument("event", type=_file, help="as events/submit_task.good_generate.json")
-    api = commands.add_parser("start-api", help="serve both APIs until interrupted")
+    invoke.add_argument("event", type=_file, help="for example events/submit_task.good_generate.json")
+    api = commands.add_parser("start-api", help="serve both APIs until Ctrl-C")
     api.add_argument("--port", type=int, default=PORT)
     arguments, options = parser.parse_known_args()
     sys.path.insert(0, str(LAYER))
@@ -179,7 +183,7 @@ def main() -> int:
 
 def _file(name: str) -> Path:
     if not Path(name).is_file():
-        raise argparse.ArgumentTypeError(f"there is no file {name}")
+        raise argparse.ArgumentTypeError(f"file not found: {name}")
     return Path(name)
 
 

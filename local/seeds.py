@@ -1,4 +1,4 @@
-"""The tasks and the picture that the files in events/ speak of."""
+"""Creates the tasks and the image that the files in events/ refer to."""
 
 from __future__ import annotations
 
@@ -18,45 +18,49 @@ if TYPE_CHECKING:
     from local.stack import Stack
 
 TOKEN = "the-token-of-the-seeded-attempt"  # in the path of the callback events
-SUBMITTED, GENERATED, SUCCEEDED, QUEUED, TOLD, REMOVED = (
+# Task ids. The first four are named by their status; the fifth has a webhook, the sixth is being deleted.
+SUBMITTED, GENERATED, SUCCEEDED, QUEUED, WITH_WEBHOOK, DELETING = (
     f"00000000-0000-4000-8000-{n:012}" for n in (1, 2, 3, 4, 5, 6)
 )
-KEY = "a-key-that-was-used"  # for a request that has succeeded
+USED_KEY = "a-key-that-was-used"  # idempotency key of a request that succeeded
 
-PICTURE = "sample.png"
+IMAGE_NAME = "sample.png"
 PROMPT = "A red fox in deep snow, golden hour, photorealistic"
 SIZE = "512x512"
 SEED = 1234567
 
 
 def seed(stack: Stack, simulator: Simulator, owner: str) -> None:
-    """Put one task into each state that an event needs, whatever became of it before."""
+    """Create or reset one task in each state that an event needs."""
     dynamodb, table = stack.client("dynamodb"), stack.deployment.resources["TasksTable"]
-    content = simulator.publish(PICTURE, PROMPT, SIZE, SEED).content
-    found = Image(source_url=f"{simulator.public_url}/images/{PICTURE}", seed=SEED)
+    content = simulator.publish(IMAGE_NAME, PROMPT, SIZE, SEED).content
+    generated = Image(source_url=f"{simulator.public_url}/images/{IMAGE_NAME}", seed=SEED)
     archived = replace(
-        found, key=f"{owner}/{SUCCEEDED}/0.png", content_type="image/png", width=512, height=512, bytes=len(content)
+        generated, key=f"{owner}/{SUCCEEDED}/0.png", content_type="image/png", width=512, height=512, bytes=len(content)
     )
     stack.client("s3").put_object(
         Bucket=stack.deployment.resources["ImagesBucket"], Key=archived.key, Body=content, ContentType="image/png"
     )
     store = TaskStore(Table(dynamodb, table), Clock())
-    overdue = datetime.now(UTC) - timedelta(minutes=5)  # so that the reconciler has something to ask about
+    overdue = datetime.now(UTC) - timedelta(minutes=5)  # old enough for the reconciler to poll the provider
     for task in (
         replace(_task(SUBMITTED, owner, Status.SUBMITTED, "p-1"), created_at=overdue),
-        _task(GENERATED, owner, Status.GENERATED, "p-2", found),
+        _task(GENERATED, owner, Status.GENERATED, "p-2", generated),
         _task(SUCCEEDED, owner, Status.SUCCEEDED, "p-3", archived),
         _task(QUEUED, owner, Status.QUEUED, None),
         replace(
-            _task(task_id_for(owner, KEY), owner, Status.SUCCEEDED, "p-6", archived),
+            _task(task_id_for(owner, USED_KEY), owner, Status.SUCCEEDED, "p-6", archived),
             request_hash=request_hash(GenerateRequest(prompt=PROMPT, size=SIZE)),
         ),
-        _task(REMOVED, owner, Status.FAILED, "p-7", archived),
-        replace(_task(TOLD, owner, Status.SUCCEEDED, "p-5", archived), callback_url=f"{simulator.public_url}/hook"),
+        _task(DELETING, owner, Status.FAILED, "p-7", archived),
+        replace(
+            _task(WITH_WEBHOOK, owner, Status.SUCCEEDED, "p-5", archived), callback_url=f"{simulator.public_url}/hook"
+        ),
     ):
         dynamodb.delete_item(TableName=table, Key={"task_id": {"S": task.task_id}})
         store.create(task)
-    TaskStore(Table(dynamodb, table), Clock(now=lambda: overdue)).begin_deletion(REMOVED, owner)  # and was interrupted
+    # Begun but not finished: the reconciler completes the deletion.
+    TaskStore(Table(dynamodb, table), Clock(now=lambda: overdue)).begin_deletion(DELETING, owner)
 
 
 def _task(task_id: str, owner: str, status: Status, provider_task_id: str | None, *images: Image) -> Task:

@@ -1,4 +1,4 @@
-"""`python -m local serve`: the stack at a fixed port, with one line for each step of each task."""
+"""`python -m local serve`: runs the stack at a fixed port and prints the functions' log lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PORT = 3000
 
-# What Powertools adds to each record and nobody reads here.
+# Fields that Powertools adds to every record. They are not shown.
 STANDARD_FIELDS = {
     "cold_start",
     "correlation_id",
@@ -39,15 +39,16 @@ STANDARD_FIELDS = {
 
 
 def run() -> int:
-    ended = Event()
+    """Serve until SIGINT or SIGTERM. Returns the exit status. Raises options.OptionError."""
+    stopped = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: stopped.set())
     port = options.number("PORT") or PORT
     try:
         with Stack(ports=Ports(api=port), **options.provider()) as stack:
-            stack.logs.watch(_print_step)
-            print(_introduction(stack.url), flush=True)
-            ended.wait()
+            stack.logs.watch(_print_line)
+            print(_welcome(stack.url), flush=True)
+            stopped.wait()
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
@@ -56,36 +57,42 @@ def run() -> int:
     return 0
 
 
-def step(line: LogLine) -> str | None:
-    """What to show of a function's line; None for metrics."""
+def format_line(line: LogLine) -> str | None:
+    """A function's log line for the terminal: its message and fields. None for metrics."""
     record = line.record
     if record is None:
         return f"{line.function}  {line.text}"
     if "_aws" in record:
         return None
     level = record.get("level", "INFO")
-    # The runtime's own report of an exception has no message.
+    # The record that the runtime client writes for an exception has no message.
     message = record.get("message", "The function failed")
     message = message if level == "INFO" else f"{level} {message}"
-    facts = [f"{name}={_last_line(value)}" for name, value in record.items() if name not in STANDARD_FIELDS]
-    return "  ".join([line.function, message, " ".join(facts)]).rstrip()
+    fields = [f"{name}={_last_line(value)}" for name, value in record.items() if name not in STANDARD_FIELDS]
+    return "  ".join([line.function, message, " ".join(fields)]).rstrip()
 
 
 def _last_line(value: object) -> str:
-    """Of a traceback, what was raised."""
+    """The last line of a value, which is the exception in a traceback."""
     return next(iter(reversed(str(value).strip().splitlines())), "")
 
 
-def _print_step(line: LogLine) -> None:
-    text = step(line)
+def _print_line(line: LogLine) -> None:
+    text = format_line(line)
     if text:
         print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
 
 
-def _introduction(url: str) -> str:
-    return f"""fluxgate is at {url}; Ctrl-C ends it. To try it, open {url}/ in a browser and
-paste the key local-key, or:
+def _welcome(url: str) -> str:
+    return f"""fluxgate is running at {url}
 
-curl -sS {url}/v1/images/generations -H 'x-api-key: local-key' -H 'content-type: application/json' \\
-  -d '{{"prompt": "A lighthouse on a cliff at golden hour"}}'
+  Web page   {url}/  (API key: local-key)
+  API docs   {url}/docs
+
+Generate an image:
+
+  curl -sS {url}/v1/images/generations -H 'x-api-key: local-key' -H 'content-type: application/json' \\
+    -d '{{"prompt": "A lighthouse on a cliff at golden hour"}}'
+
+Press Ctrl-C to stop. The functions' log lines follow.
 """

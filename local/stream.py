@@ -1,4 +1,4 @@
-"""How Lambda reads a DynamoDB stream: in order, retrying what fails, and setting aside what fails for good."""
+"""Lambda's polling of a DynamoDB stream: in order, with retries, bisection and a failure destination."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from local.event_sources import Record
     from local.worker import Invocation
 
-FIRST_PAUSE = 0.1  # seconds, doubled with each retry; AWS's pauses are longer
-LONGEST_PAUSE = 1.0
+INITIAL_BACKOFF = 0.1  # seconds, doubled with each retry; AWS waits longer
+MAX_BACKOFF = 1.0  # seconds
 
 
 class StreamPoller(Poller):
-    """Reads the one shard that moto's streams have."""
+    """Polls the only shard that a stream has in moto."""
 
     _shard = ""
     _iterator = ""
@@ -29,42 +29,42 @@ class StreamPoller(Poller):
     def poll(self) -> bool:
         if not self._iterator:
             self._open()
-        answer = self.client("dynamodbstreams").get_records(ShardIterator=self._iterator, Limit=self.source.batch_size)
-        records = [self._event_record(record) for record in answer["Records"]]
-        wanted = [record for record in records if self.wanted(record)]
-        self.deliver(wanted)
-        self._iterator = answer["NextShardIterator"]
+        streams = self.client("dynamodbstreams")
+        page = streams.get_records(ShardIterator=self._iterator, Limit=self.source.batch_size)
+        records = [self._event_record(record) for record in page["Records"]]
+        self.deliver([record for record in records if self.matches(record)])
+        self._iterator = page["NextShardIterator"]
         return bool(records)
 
     def deliver(self, records: list[Record]) -> None:
-        """Until each record has been handled or set aside. Halving a batch costs no attempt."""
-        attempt = 0
+        """Invoke the function until each record is processed or discarded. Bisection does not count as a retry."""
+        retries = 0
         while records and not self.closed.is_set():
             invocation = self.invoke(records)
             remaining = self._after_checkpoint(invocation, records)
             if len(remaining) < len(records):
-                records, attempt = remaining, 0
+                records, retries = remaining, 0
             elif self.source.bisects and len(records) > 1:
-                self._pause(attempt)
+                self._back_off(retries)
                 middle = len(records) // 2
                 self.deliver(records[:middle])
                 records = records[middle:]
-            elif attempt == self.source.retries:
-                self._set_aside(records, invocation, attempt + 1)
+            elif retries == self.source.retries:
+                self._discard(records, invocation, retries + 1)
                 return
             else:
-                self._pause(attempt)
-                attempt += 1
+                self._back_off(retries)
+                retries += 1
 
     def _after_checkpoint(self, invocation: Invocation, records: list[Record]) -> list[Record]:
-        """Everything from the first failure on, since the order is kept."""
+        """The records from the first failure on: the order of a shard is kept."""
         numbers = [record["dynamodb"]["SequenceNumber"] for record in records]
         failed = self.failures(invocation, numbers)
         first = next((index for index, number in enumerate(numbers) if number in failed), len(records))
         return records[first:]
 
-    def _pause(self, attempt: int) -> None:
-        self.closed.wait(min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE))
+    def _back_off(self, retries: int) -> None:
+        self.closed.wait(min(INITIAL_BACKOFF * 2**retries, MAX_BACKOFF))
 
     def _open(self) -> None:
         streams = self.client("dynamodbstreams")
@@ -75,30 +75,30 @@ class StreamPoller(Poller):
         )["ShardIterator"]
 
     def _event_record(self, record: dict[str, Any]) -> Record:
-        """As the function sees it: plain JSON, and where it comes from."""
-        plain: Record = json.loads(json.dumps(record, default=_plain))
-        return {**plain, "eventSourceARN": self.source.source_arn}
+        """The record in the event's JSON form, with the ARN of its source."""
+        converted: Record = json.loads(json.dumps(record, default=_json_value))
+        return {**converted, "eventSourceARN": self.source.source_arn}
 
-    def _set_aside(self, records: list[Record], invocation: Invocation, attempts: int) -> None:
-        """Into the failure destination, a bucket: the one kind that keeps the records themselves."""
+    def _discard(self, records: list[Record], invocation: Invocation, invocations: int) -> None:
+        """Send the records to the failure destination, a bucket: the only type that keeps the records themselves."""
         if self.source.failure_destination is None:
             return
         bucket = self.source.failure_destination.rpartition(":")[2]
         now = datetime.now(UTC)
         mapping = uuid5(NAMESPACE_URL, self.source.name)
         key = f"aws/lambda/{mapping}/{self._shard}/{now:%Y/%m/%d/%Y-%m-%dT%H.%M.%S}-{uuid4()}"
-        body = json.dumps(self._invocation_record(records, invocation, attempts, now))
+        body = json.dumps(self._invocation_record(records, invocation, invocations, now))
         s3 = self.client("s3")
         try:
             s3.head_bucket(Bucket=bucket)
             s3.put_object(Bucket=bucket, Key=key, Body=body.encode(), ContentType="application/json")
         except ClientError as error:
-            self.report(error)  # AWS too goes on without them, counted as DestinationDeliveryFailures
+            self.log_error(error)  # the records are lost; AWS counts them in DestinationDeliveryFailures
 
     def _invocation_record(
-        self, records: list[Record], invocation: Invocation, attempts: int, now: datetime
+        self, records: list[Record], invocation: Invocation, invocations: int, now: datetime
     ) -> dict[str, Any]:
-        """https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html"""
+        """The invocation record, see https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html"""
         numbers = [record["dynamodb"]["SequenceNumber"] for record in records]
         arrivals = [_timestamp(record["dynamodb"]["ApproximateCreationDateTime"]) for record in records]
         return {
@@ -106,7 +106,7 @@ class StreamPoller(Poller):
                 "requestId": invocation.request_id,
                 "functionArn": self.source.function_arn,
                 "condition": "RetryAttemptsExhausted",
-                "approximateInvokeCount": attempts,
+                "approximateInvokeCount": invocations,
             },
             "responseContext": {
                 "statusCode": 200,
@@ -128,7 +128,7 @@ class StreamPoller(Poller):
         }
 
 
-def _plain(value: object) -> object:
+def _json_value(value: object) -> object:
     if isinstance(value, datetime):
         return int(value.timestamp())
     if isinstance(value, bytes):

@@ -1,4 +1,4 @@
-"""Reads template.yaml: SAM's own translator makes CloudFormation of it, and what moto cannot make is taken out."""
+"""Reads template.yaml: translates it to CloudFormation and removes the resources that moto cannot create."""
 
 from __future__ import annotations
 
@@ -20,83 +20,89 @@ if TYPE_CHECKING:
 Template = dict[str, Any]
 Resources = dict[str, dict[str, Any]]
 
-# Played by this package, or (alarms, log groups) watched by nobody here.
-PLAYED_LOCALLY = ("AWS::Lambda::", "AWS::ApiGateway", "AWS::SecretsManager::", "AWS::CloudWatch::", "AWS::Logs::")
-# What requests here lack, TLS, is all that the bucket policies ask for; rules of moto send without a queue policy; and
-# topics would send mail.
-LEFT_OUT = {"AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::Topic", "AWS::Scheduler::Schedule"}
-# Where SAM accepts a folder only after packaging. The folder returns as the key of an object.
+# Emulated by this package, or (alarms, log groups) without use locally.
+NOT_IN_MOTO = ("AWS::Lambda::", "AWS::ApiGateway", "AWS::SecretsManager::", "AWS::CloudWatch::", "AWS::Logs::")
+# The bucket policies only require TLS, which local requests do not use; moto's rules send to queues without a queue
+# policy; topics would send e-mail.
+OMITTED = {"AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::Topic", "AWS::Scheduler::Schedule"}
+# SAM's translator accepts a folder only as an uploaded package. The folder becomes the key of an S3 object.
 PACKAGED = ("CodeUri", "ContentUri")
-PACKAGE = "s3://local/"
+PACKAGE_PREFIX = "s3://local/"
 
 
 class _Loader(yaml.CSafeLoader):
-    """YAML with CloudFormation's tags, by way of libyaml."""
+    """A fast loader of YAML with CloudFormation's tags."""
 
 
 _Loader.add_multi_constructor("!", intrinsics_multi_constructor)
 
 
 class _Region:
-    """All that the translator asks of a boto3 session."""
+    """The only part of a boto3 session that the translator uses."""
 
     region_name = REGION
 
 
 def translate(path: Path, parameters: dict[str, str], change: Callable[[Template], None] | None = None) -> Template:
-    """What `sam deploy` would hand to CloudFormation, after `change` had its way with the template."""
+    """The CloudFormation template that `sam deploy` would deploy. `change` edits the SAM template first."""
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
     template: Template = yaml.load(path.read_text(), _Loader)
     if change:
         change(template)
     for resource in template["Resources"].values():
         properties = resource.get("Properties", {})
-        properties |= {name: f"{PACKAGE}{properties[name]}" for name in PACKAGED if name in properties}
+        properties |= {name: f"{PACKAGE_PREFIX}{properties[name]}" for name in PACKAGED if name in properties}
     translated: Template = Translator({}, Parser(), boto_session=_Region()).translate(template, parameters)
     return translated
 
 
 def of_type(template: Template, *types: str) -> Resources:
+    """The template's resources of some types, by logical id."""
     return {name: resource for name, resource in template["Resources"].items() if resource["Type"] in types}
 
 
-def deployable(template: Template, stand_ins: dict[str, str]) -> Template:
-    """The part that moto makes. What is left out becomes a parameter of the same name, so that a `!Ref` finds its
-    stand-in, or else its own name."""
-    kept = {name: resource for name, resource in template["Resources"].items() if _is_made_by_moto(resource)}
-    absent = set(template["Resources"]) - set(kept)
-    parameters = {name: {"Type": "String", "Default": stand_ins.get(name, name)} for name in absent}
+def deployable(template: Template, substitutes: dict[str, str]) -> Template:
+    """The part of the template that moto can create.
+
+    Each omitted resource becomes a parameter of the same name, so that `!Ref` resolves to its value in `substitutes`,
+    by default its name.
+    """
+    resources = {name: resource for name, resource in template["Resources"].items() if _is_supported(resource)}
+    omitted = set(template["Resources"]) - set(resources)
+    parameters = {name: {"Type": "String", "Default": substitutes.get(name, name)} for name in omitted}
     return {
         **template,
         "Parameters": template.get("Parameters", {}) | parameters,
-        "Resources": _without_attributes_of(absent, kept),
+        "Resources": _without_attributes_of(omitted, resources),
         "Outputs": {},
     }
 
 
 def resolved(template: Template, name: str, value: object) -> Template:
-    """The template with an output in which moto resolves the intrinsic functions inside `value`, as JSON."""
-    absent = set(template["Parameters"])
-    output = {"Value": {"Fn::ToJsonString": _without_attributes_of(absent, value)}}
+    """The template with an output `name`, in which moto resolves the intrinsic functions of `value`, as JSON."""
+    parameters = set(template["Parameters"])
+    output = {"Value": {"Fn::ToJsonString": _without_attributes_of(parameters, value)}}
     return {**template, "Outputs": template["Outputs"] | {name: output}}
 
 
-def _is_made_by_moto(resource: dict[str, Any]) -> bool:
+def _is_supported(resource: dict[str, Any]) -> bool:
     is_schedule = "ScheduleExpression" in resource.get("Properties", {})
-    return not (resource["Type"].startswith(PLAYED_LOCALLY) or resource["Type"] in LEFT_OUT or is_schedule)
+    return not (resource["Type"].startswith(NOT_IN_MOTO) or resource["Type"] in OMITTED or is_schedule)
 
 
-def _without_attributes_of(absent: Iterable[str], node: Any) -> Any:
-    """A parameter has no attributes: `!GetAtt Absent.Arn` becomes `!Ref Absent`."""
+def _without_attributes_of(parameters: Iterable[str], node: Any) -> Any:
+    """Replace `!GetAtt Name.Arn` by `!Ref Name` where Name is now a parameter, which has no attributes."""
     match node:
-        case {"Fn::GetAtt": [str(name), *_]} if name in absent:
+        case {"Fn::GetAtt": [str(name), *_]} if name in parameters:
             return {"Ref": name}
         case {"Fn::Sub": str(text)}:
             return {
-                "Fn::Sub": re.sub(r"\$\{(\w+)\.\w+\}", lambda at: f"${{{at[1]}}}" if at[1] in absent else at[0], text)
+                "Fn::Sub": re.sub(
+                    r"\$\{(\w+)\.\w+\}", lambda at: f"${{{at[1]}}}" if at[1] in parameters else at[0], text
+                )
             }
         case dict():
-            return {key: _without_attributes_of(absent, value) for key, value in node.items()}
+            return {key: _without_attributes_of(parameters, value) for key, value in node.items()}
         case list():
-            return [_without_attributes_of(absent, value) for value in node]
+            return [_without_attributes_of(parameters, value) for value in node]
     return node

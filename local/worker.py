@@ -1,4 +1,4 @@
-"""One execution environment: a process running AWS's runtime client, and the Runtime API that hands it its events."""
+"""A Lambda execution environment: a process that runs AWS's runtime client, and the Runtime API that serves it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from local.deployment import Function
 
-INIT_TIMEOUT = 60  # seconds; AWS gives 10, a busy laptop gets more
-NEXT = "/2018-06-01/runtime/invocation/next"
+INIT_TIMEOUT = 60  # seconds; AWS allows 10, a busy laptop needs more
+NEXT_PATH = "/2018-06-01/runtime/invocation/next"
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """What came of one event: the handler's answer, or its error as Lambda reports it."""
+    """A completed invocation: the handler's result, or its error in Lambda's format."""
 
     request_id: str
     payload: Any
@@ -40,29 +40,29 @@ class Invocation:
 
 
 @dataclass(frozen=True)
-class _Order:
+class _PendingInvocation:
     request_id: str
     event: bytes
     started: Event
-    outcome: Future[Invocation]
+    result: Future[Invocation]
 
-    def settle(self, invocation: Invocation) -> None:
-        """The first outcome counts: a timeout, a death and a late answer may race."""
+    def complete(self, invocation: Invocation) -> None:
+        """Set the result unless there is one: a timeout, an exit and a late response can race."""
         with suppress(InvalidStateError):
-            self.outcome.set_result(invocation)
+            self.result.set_result(invocation)
 
 
 class Worker:
-    def __init__(
-        self, function: Function, environment: Mapping[str, str], listener: Callable[[str, str], None]
-    ) -> None:
-        """`listener` is given the function's name and each line that it prints."""
-        self.name = f"{function.name}-{secrets.token_hex(6)}"  # part of the user agent of its calls to AWS
+    """A process that runs a function's handler, one event at a time."""
+
+    def __init__(self, function: Function, environment: Mapping[str, str], log: Callable[[str, str], None]) -> None:
+        """Start the process. `log` receives the function's name and each line that it prints."""
+        self.name = f"{function.name}-{secrets.token_hex(6)}"  # part of the user agent in its calls to AWS
         self._function = function
-        self._listener = listener
-        self._orders: SimpleQueue[_Order | None] = SimpleQueue()
-        self._current: _Order | None = None
-        self._ended = self._killed = False
+        self._log = log
+        self._pending: SimpleQueue[_PendingInvocation | None] = SimpleQueue()
+        self._current: _PendingInvocation | None = None
+        self._exited = self._killed = False
         self._lock = Lock()
         self._server = _RuntimeApi(self)
         Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -77,7 +77,7 @@ class Worker:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            process_group=0,  # Ctrl-C is the stack's to handle
+            process_group=0,  # so that Ctrl-C reaches only the stack's process
             text=True,
             errors="replace",
         )
@@ -93,76 +93,78 @@ class Worker:
         return not self._killed and self._process.poll() is None
 
     def invoke(self, event: bytes) -> Invocation:
-        """Handle one event; the caller sees to it that there is one at a time."""
-        order = _Order(str(uuid4()), event, Event(), Future())
+        """Process one event. The caller must not call it concurrently."""
+        invocation = _PendingInvocation(str(uuid4()), event, Event(), Future())
         with self._lock:
-            self._current = order
-            if self._ended:
-                return self._exit(order)
-        self._orders.put(order)
-        if not order.started.wait(INIT_TIMEOUT):
+            self._current = invocation
+            if self._exited:
+                return self._fail_exited(invocation)
+        self._pending.put(invocation)
+        if not invocation.started.wait(INIT_TIMEOUT):
             self.kill()
         try:
-            return order.outcome.result(self._function.timeout)
+            return invocation.result.result(self._function.timeout)
         except FutureTimeoutError:
             self.kill()
-            message = f"{order.request_id} Task timed out after {self._function.timeout:.2f} seconds"
-            order.settle(Invocation.failed(order.request_id, "Sandbox.Timedout", message))
-            self._listener(self._function.name, message)
-            return order.outcome.result()
+            message = f"{invocation.request_id} Task timed out after {self._function.timeout:.2f} seconds"
+            invocation.complete(Invocation.failed(invocation.request_id, "Sandbox.Timedout", message))
+            self._log(self._function.name, message)
+            return invocation.result.result()
 
     def kill(self) -> None:
-        """As AWS does, without a word to the handler."""
+        """Kill the process with SIGKILL, as AWS does."""
         self._killed = True
         self._process.kill()
 
     def close(self) -> None:
+        """Kill the process and wait for its threads."""
         self.kill()
-        self._orders.put(None)
+        self._pending.put(None)
         self._reader.join()
         self._server.shutdown()
         self._server.server_close()
 
-    def take(self) -> tuple[bytes, dict[str, str]] | None:
-        """The next event and its headers; None when there will be no more."""
-        order = self._orders.get()
-        if order is None:
+    def next_event(self) -> tuple[bytes, dict[str, str]] | None:
+        """Wait for the next event. Returns it with its headers, or None once the worker is closed."""
+        invocation = self._pending.get()
+        if invocation is None:
             return None
-        order.started.set()
+        invocation.started.set()
         deadline = int((time.time() + self._function.timeout) * 1000)
         trace = f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=1"
-        return order.event, {
-            "Lambda-Runtime-Aws-Request-Id": order.request_id,
+        return invocation.event, {
+            "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
             "Lambda-Runtime-Deadline-Ms": str(deadline),
             "Lambda-Runtime-Invoked-Function-Arn": self._function.arn,
             "Lambda-Runtime-Trace-Id": trace,
         }
 
-    def settle(self, payload: bytes, *, is_error: bool) -> None:
-        order = self._current
-        if order:
-            order.settle(Invocation(order.request_id, json.loads(payload), is_error))
+    def complete(self, payload: bytes, *, is_error: bool) -> None:
+        """Set the result of the current invocation."""
+        invocation = self._current
+        if invocation:
+            invocation.complete(Invocation(invocation.request_id, json.loads(payload), is_error))
 
-    def _exit(self, order: _Order) -> Invocation:
-        order.started.set()
-        message = f"RequestId: {order.request_id} Error: Runtime exited with status {self._process.wait()}"
-        order.settle(Invocation.failed(order.request_id, "Runtime.ExitError", message))
-        return order.outcome.result()
+    def _fail_exited(self, invocation: _PendingInvocation) -> Invocation:
+        invocation.started.set()
+        message = f"RequestId: {invocation.request_id} Error: Runtime exited with status {self._process.wait()}"
+        invocation.complete(Invocation.failed(invocation.request_id, "Runtime.ExitError", message))
+        return invocation.result.result()
 
     def _read_output(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
             for line in lines:
-                self._listener(self._function.name, line.rstrip("\r\n"))
+                self._log(self._function.name, line.rstrip("\r\n"))
         self._process.wait()
         with self._lock:
-            self._ended = True
+            self._exited = True
             if self._current:
-                self._exit(self._current)
+                self._fail_exited(self._current)
 
 
 class _RuntimeApi(ThreadingHTTPServer):
-    """https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html"""
+    """The Runtime API, see https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html"""
 
     daemon_threads = True
     block_on_close = False
@@ -172,7 +174,7 @@ class _RuntimeApi(ThreadingHTTPServer):
         self.worker = worker
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A worker that is killed leaves its connection broken; its end is noticed elsewhere."""
+        """Ignore broken connections of killed workers; `_read_output` detects their exit."""
 
 
 class _RuntimeApiHandler(BaseHTTPRequestHandler):
@@ -180,18 +182,18 @@ class _RuntimeApiHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        work = self.server.worker.take() if self.path == NEXT else None
-        if work is None:
-            self._answer(500, b"", {"Connection": "close"})
+        found = self.server.worker.next_event() if self.path == NEXT_PATH else None
+        if found is None:
+            self._respond(500, b"", {"Connection": "close"})
         else:
-            self._answer(200, work[0], {"Content-Type": "application/json", **work[1]})
+            self._respond(200, found[0], {"Content-Type": "application/json", **found[1]})
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.worker.settle(body, is_error=self.path.endswith("/error"))
-        self._answer(202, b"", {})
+        self.server.worker.complete(body, is_error=self.path.endswith("/error"))
+        self._respond(202, b"", {})
 
-    def _answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+    def _respond(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
@@ -199,4 +201,4 @@ class _RuntimeApiHandler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing."""
+        """No access log."""

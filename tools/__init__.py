@@ -1,1 +1,1 @@
-"""Tools for developers."""
+"""Development tools."""

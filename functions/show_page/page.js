@@ -1,27 +1,27 @@
-// The page for people. Everything it shows comes from the API; nothing is inserted as HTML.
+// The web page. All data comes from the API and is inserted as text, never as HTML.
 
 const $ = (id) => document.getElementById(id);
-const KEY = "fluxgate.key"; // its name in the browser's storage
-const PAGE = 20; // tasks that are listed at a time
-const FRESH = 30 * 60_000; // ms for which a picture's URL is trusted: it is good for an hour at most
-const SETTLED = new Set(["succeeded", "failed", "expired"]);
-const WORDS = {
-  queued: ["Queued", "Waiting until the provider takes it."],
-  processing: ["Processing", "The picture is being made."],
-  succeeded: ["No picture", "None could be stored."],
+const STORAGE_KEY = "fluxgate.key"; // the API key's name in the browser's storage
+const PAGE_SIZE = 20; // tasks
+const MAX_URL_AGE = 30 * 60_000; // ms; presigned URLs are valid for an hour at most
+const TERMINAL = new Set(["succeeded", "failed", "expired"]);
+const STATUS_TEXT = {
+  queued: ["Queued", "Waiting for the provider."],
+  processing: ["Processing", "The image is being generated."],
+  succeeded: ["No image", "No image could be stored."],
   failed: ["Failed", "The provider gave no reason."],
-  expired: ["Expired", "No result came in time. A late one will still be shown."],
+  expired: ["Expired", "No result in time. A late result will still be shown."],
 };
-const SHAPE = 1.2; // width by height that a task's pictures together come close to
-const brief = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
-const exact = { dateStyle: "full", timeStyle: "long" };
+const TARGET_RATIO = 1.2; // width / height of the grid of a task's images
+const SHORT_TIME = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
+const FULL_TIME = { dateStyle: "full", timeStyle: "long" };
 
 // ---------------------------------------------------------------- the API
 
 class Problem extends Error {
-  /** `status` is 0 where there was no answer; `errors` names fields. */
+  /** `status` is 0 if there was no response; `errors` has one entry per invalid field. */
   constructor(status, { detail, errors } = {}) {
-    super(detail ?? "The service did not answer. Try again.");
+    super(detail ?? "The service did not respond. Try again.");
     this.status = status;
     this.errors = errors ?? [];
   }
@@ -29,73 +29,73 @@ class Problem extends Error {
 
 let key = "";
 
-/** The JSON of an answer. Raises Problem. */
+/** The JSON of a response. Throws Problem. */
 async function api(path, { headers = {}, ...options } = {}) {
   const request = { ...options, headers: { "x-api-key": key, ...headers }, cache: "no-store" };
   const response = await fetch(path, request).catch(() => null);
-  const answer = await response?.json().catch(() => null);
-  if (!answer) throw new Problem(0);
-  if (!response.ok) throw new Problem(response.status, answer);
-  return answer;
+  const body = await response?.json().catch(() => null);
+  if (!body) throw new Problem(0);
+  if (!response.ok) throw new Problem(response.status, body);
+  return body;
 }
 
-// ---------------------------------------------------------------- the key
+// ---------------------------------------------------------------- the API key
 
 $("key-form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  if (await enter($("key").value.trim())) $("prompt").focus();
+  if (await signIn($("key").value.trim())) $("prompt").focus();
 });
 
 $("forget").addEventListener("click", () => {
-  for (const storage of [localStorage, sessionStorage]) storage.removeItem(KEY);
+  for (const storage of [localStorage, sessionStorage]) storage.removeItem(STORAGE_KEY);
   location.reload();
 });
 
-$("change-key").addEventListener("click", () => askForKey($("key-form").hidden));
+$("change-key").addEventListener("click", () => toggleKeyForm($("key-form").hidden));
 
-function askForKey(wanted, reason = "") {
-  $("key-form").hidden = !wanted;
-  $("change-key").setAttribute("aria-expanded", wanted);
-  fault("key", reason);
-  if (wanted) $("key").focus();
+function toggleKeyForm(visible, error = "") {
+  $("key-form").hidden = !visible;
+  $("change-key").setAttribute("aria-expanded", visible);
+  showError("key", error);
+  if (visible) $("key").focus();
 }
 
-/** Show what belongs to a key, once the API has accepted it. Whether it has. */
-async function enter(candidate) {
+/** Show the form and the gallery if the API accepts the key. Returns whether it does. */
+async function signIn(candidate) {
   $("key").value = candidate;
   try {
-    // What cannot be a header's value would fail like a broken network.
+    // fetch rejects an invalid header value in the same way as a network failure.
     if (!/^[\x21-\x7e]+$/.test(candidate)) throw new Problem(0, { detail: "Paste a key: letters and digits, no spaces." });
-    offer(await api("v1/models", { headers: { "x-api-key": candidate } }));
+    showModels(await api("v1/models", { headers: { "x-api-key": candidate } }));
   } catch (problem) {
-    askForKey(true, problem.message);
+    toggleKeyForm(true, problem.message);
     return false;
   }
   key = candidate;
-  const [keeper, other] = $("remember").checked ? [localStorage, sessionStorage] : [sessionStorage, localStorage];
-  keeper.setItem(KEY, key);
-  other.removeItem(KEY);
+  const [used, unused] = $("remember").checked ? [localStorage, sessionStorage] : [sessionStorage, localStorage];
+  used.setItem(STORAGE_KEY, key);
+  unused.removeItem(STORAGE_KEY);
   $("key").value = "";
   for (const id of ["change-key", "forget", "composer", "gallery-section"]) $(id).hidden = false;
-  askForKey(false);
+  toggleKeyForm(false);
   gallery.open();
   return true;
 }
 
 // ---------------------------------------------------------------- the request
 
-const FIELDS = ["prompt", "model", "size", "count"]; // the API's, each with a place for its error
+const FIELDS = ["prompt", "model", "size", "count"]; // the API's fields with an error element
 const models = new Map();
 let maxPrompt = Infinity;
 
-function offer(catalogue) {
+function showModels(catalogue) {
   maxPrompt = catalogue.max_prompt;
   models.clear();
   for (const model of catalogue.models) if (model.actions.includes("generate")) models.set(model.name, model);
   $("model").replaceChildren(...Array.from(models.keys(), (name) => new Option(name, name)));
   $("model").value = [...models.values()].find((model) => model.default_for.includes("generate")).name;
   $("counts").replaceChildren(...Array.from({ length: catalogue.max_count }, (_, index) => countChoice(index + 1)));
-  offerSizes();
+  showSizes();
 }
 
 function countChoice(number) {
@@ -106,16 +106,16 @@ function countChoice(number) {
   return label;
 }
 
-function offerSizes(wanted = $("size").value) {
+function showSizes(selected = $("size").value) {
   const model = models.get($("model").value);
   const choices = model.sizes.map((size) => new Option(sizeLabel(size), size));
   if (model.pixels) choices.push(new Option("Other…", ""));
   $("size").replaceChildren(...choices);
-  $("size").value = model.sizes.includes(wanted) ? wanted : model.default_size;
+  $("size").value = model.sizes.includes(selected) ? selected : model.default_size;
   $("model-note").textContent = model.description;
-  $("size-note").textContent = `For example ${model.default_size}. The model takes ${model.size}.`;
-  fault("size", "");
-  showOtherSize();
+  $("size-note").textContent = `For example ${model.default_size}. The model accepts ${model.size}.`;
+  showError("size", "");
+  toggleOtherSize();
 }
 
 function sizeLabel(size) {
@@ -124,68 +124,68 @@ function sizeLabel(size) {
   return `${size.replace("x", " × ")}  ·  ${shape}`;
 }
 
-function showOtherSize() {
+function toggleOtherSize() {
   $("other-size").hidden = $("size").value !== "";
 }
 
-function measurePrompt() {
+function showPromptLength() {
   const { length } = [...$("prompt").value.trim()];
   $("prompt-note").textContent = length > maxPrompt * 0.8 ? `${length} of ${maxPrompt} characters` : "";
 }
 
-$("model").addEventListener("change", () => offerSizes());
+$("model").addEventListener("change", () => showSizes());
 $("size").addEventListener("change", () => {
-  showOtherSize();
+  toggleOtherSize();
   if (!$("other-size").hidden) $("pixels").focus();
 });
-$("prompt").addEventListener("input", measurePrompt);
+$("prompt").addEventListener("input", showPromptLength);
 $("prompt").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("composer").requestSubmit();
 });
 
-/** A request whose answer we never saw. Repeated with its key, it does not buy twice. */
-let unanswered = null;
+/** The last request without a response. Repeating it with the same idempotency key does not generate twice. */
+let unconfirmed = null;
 
 $("composer").addEventListener("submit", async (event) => {
   event.preventDefault();
   if ($("generate").ariaDisabled === "true") return;
-  for (const field of [...FIELDS, "form"]) fault(field, "");
+  for (const field of [...FIELDS, "form"]) showError(field, "");
   const body = JSON.stringify({
     prompt: $("prompt").value,
     model: $("model").value,
-    size: $("size").value || $("pixels").value.trim() || "none", // an empty one would mean the default
+    size: $("size").value || $("pixels").value.trim() || "none", // invalid on purpose: an empty size would select the default
     count: Number(new FormData($("composer")).get("count")),
   });
-  if (unanswered?.body !== body) unanswered = { body, key: randomKey() };
+  if (unconfirmed?.body !== body) unconfirmed = { body, key: randomKey() };
   $("generate").ariaDisabled = "true";
   try {
-    const headers = { "content-type": "application/json", "idempotency-key": unanswered.key };
-    gallery.begin(await api("v1/images/generations", { method: "POST", headers, body }));
-    unanswered = null;
+    const headers = { "content-type": "application/json", "idempotency-key": unconfirmed.key };
+    gallery.add(await api("v1/images/generations", { method: "POST", headers, body }));
+    unconfirmed = null;
   } catch (problem) {
-    explain(problem);
+    showProblem(problem);
   } finally {
     $("generate").ariaDisabled = "false";
   }
 });
 
-/** crypto.randomUUID is missing where the page came over plain http. */
+/** A random hexadecimal string; crypto.randomUUID is not available over plain HTTP. */
 function randomKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function explain(problem) {
-  if (problem.status === 403) return askForKey(true, problem.message);
-  const elsewhere = problem.errors.filter(({ field }) => !FIELDS.includes(field));
-  for (const { field, message } of problem.errors) if (FIELDS.includes(field)) fault(field, message);
-  if (elsewhere.length || !problem.errors.length) {
-    fault("form", [problem.message, ...elsewhere.map(({ message }) => message)].join(" "));
+function showProblem(problem) {
+  if (problem.status === 403) return toggleKeyForm(true, problem.message);
+  const others = problem.errors.filter(({ field }) => !FIELDS.includes(field));
+  for (const { field, message } of problem.errors) if (FIELDS.includes(field)) showError(field, message);
+  if (others.length || !problem.errors.length) {
+    showError("form", [problem.message, ...others.map(({ message }) => message)].join(" "));
   }
   $("composer").querySelector("[aria-invalid=true]")?.focus();
 }
 
-/** Say beside a field what is wrong with it; an empty message takes it back. */
-function fault(field, message) {
+/** Show an error beside a field; an empty message removes it. */
+function showError(field, message) {
   $(`${field}-error`).textContent = message;
   const controls = [...document.querySelectorAll(`[aria-describedby~="${field}-error"]`)];
   for (const control of controls) control.removeAttribute("aria-invalid");
@@ -195,22 +195,22 @@ function fault(field, message) {
 // ---------------------------------------------------------------- one task
 
 class Card {
-  #shown;
-  #seen; // when its URLs were made
+  #rendered; // status and URLs
+  #updatedAt; // ms since 1970, when the URLs were issued
 
   constructor(task) {
     this.element = $("task").content.cloneNode(true).firstElementChild;
     this.#fill(task);
     this.update(task);
-    this.#part(".again").addEventListener("click", () => useAgain(this.task));
-    this.element.addEventListener("click", (event) => this.#keepFresh(event), true);
+    this.#part(".again").addEventListener("click", () => reuse(this.task));
+    this.element.addEventListener("click", (event) => this.#refreshLink(event), true);
   }
 
   #part(selector) {
     return this.element.querySelector(selector);
   }
 
-  /** What never changes. */
+  /** Fill in the fields that never change. */
   #fill({ task_id, prompt, model, size, count, created_at }) {
     const { columns, tile } = layout(ratioOf(size), count);
     this.element.style.setProperty("--columns", columns);
@@ -222,53 +222,53 @@ class Card {
     const created = new Date(created_at);
     Object.assign(this.#part("time"), {
       dateTime: created_at,
-      textContent: created.toLocaleString(undefined, brief),
-      title: created.toLocaleString(undefined, exact),
+      textContent: created.toLocaleString(undefined, SHORT_TIME),
+      title: created.toLocaleString(undefined, FULL_TIME),
     });
   }
 
   update(task) {
     this.task = task;
-    this.#seen = Date.now();
+    this.#updatedAt = Date.now();
     const urls = task.images.map((image) => image.url).join();
-    if (this.#shown === task.status + urls) return;
-    this.#shown = task.status + urls;
+    if (this.#rendered === task.status + urls) return;
+    this.#rendered = task.status + urls;
     const article = this.#part("article");
-    article.className = !SETTLED.has(task.status) ? "busy" : task.status === "succeeded" ? "" : "bad";
-    const pictures = task.images.map((image, n) => this.#picture(image, n));
-    this.#part(".pictures").replaceChildren(...(pictures.length ? pictures : [this.#state()]));
-    const several = pictures.length > 1;
+    article.className = !TERMINAL.has(task.status) ? "busy" : task.status === "succeeded" ? "" : "bad";
+    const images = task.images.map((image, n) => this.#image(image, n));
+    this.#part(".images").replaceChildren(...(images.length ? images : [this.#state()]));
+    const several = images.length > 1;
     const links = task.images.map((image, n) => this.#link(image, n, several));
     this.#part(".downloads").replaceChildren(several ? "Download" : "", ...links);
   }
 
-  #picture({ url, width, height }, n) {
-    const link = newTab(url, n);
-    link.tabIndex = -1; // the same address has a link of its own below
-    const picture = document.createElement("img");
-    Object.assign(picture, { alt: `Picture ${n + 1}: ${this.task.prompt}`, loading: "lazy", decoding: "async" });
-    if (width && height) Object.assign(picture, { width, height });
-    picture.addEventListener("error", () => this.#isFresh() || this.refresh().catch(() => {}));
-    picture.src = url;
-    link.append(picture);
+  #image({ url, width, height }, n) {
+    const link = imageLink(url, n);
+    link.tabIndex = -1; // the download link below has the same URL
+    const image = document.createElement("img");
+    Object.assign(image, { alt: `Image ${n + 1}: ${this.task.prompt}`, loading: "lazy", decoding: "async" });
+    if (width && height) Object.assign(image, { width, height });
+    image.addEventListener("error", () => this.#isFresh() || this.refresh().catch(() => {}));
+    image.src = url;
+    link.append(image);
     return link;
   }
 
   #link({ url, archived }, n, several) {
-    const link = newTab(url, n);
-    link.textContent = (several ? `${n + 1}` : "Download") + (archived ? "" : " (not stored, will be gone soon)");
+    const link = imageLink(url, n);
+    link.textContent = (several ? `${n + 1}` : "Download") + (archived ? "" : " (not stored, expires soon)");
     if (several) link.ariaLabel = `Download ${link.textContent}`;
     return link;
   }
 
   #state() {
-    const text = document.createElement("p");
-    const word = document.createElement("strong");
-    const [title, explanation] = WORDS[this.task.status];
-    text.className = "state";
-    word.textContent = title;
-    text.append(word, this.task.error?.message || explanation);
-    return text;
+    const paragraph = document.createElement("p");
+    const heading = document.createElement("strong");
+    const [title, explanation] = STATUS_TEXT[this.task.status];
+    paragraph.className = "state";
+    heading.textContent = title;
+    paragraph.append(heading, this.task.error?.message || explanation);
+    return paragraph;
   }
 
   async refresh() {
@@ -276,11 +276,11 @@ class Card {
   }
 
   #isFresh() {
-    return Date.now() - this.#seen < FRESH;
+    return Date.now() - this.#updatedAt < MAX_URL_AGE;
   }
 
-  /** A link whose URL may have died gets a new one before it is followed. */
-  async #keepFresh(event) {
+  /** Get a new URL before following a link whose URL may have expired. */
+  async #refreshLink(event) {
     const link = event.target.closest("a");
     if (!link || this.#isFresh()) return;
     event.preventDefault();
@@ -288,9 +288,9 @@ class Card {
     window.open(this.task.images[link.dataset.index]?.url ?? link.href, "_blank", "noopener,noreferrer");
   }
 
-  /** Ask until nothing more will happen, or the card is gone. */
-  async follow() {
-    for (let wait = 600; !SETTLED.has(this.task.status); wait = Math.min(wait * 1.25, 8000)) {
+  /** Poll until the task has an outcome or the card is removed. */
+  async poll() {
+    for (let wait = 600; !TERMINAL.has(this.task.status); wait = Math.min(wait * 1.25, 8000)) {
       await pause(wait);
       if (!this.element.isConnected) return;
       const before = this.task.status;
@@ -298,56 +298,56 @@ class Card {
         await this.refresh();
       } catch (problem) {
         if (problem.status === 404) return gallery.remove(this);
-        if (problem.status === 403) return askForKey(true, problem.message);
-        continue; // the network, or the service: it may come back
+        if (problem.status === 403) return toggleKeyForm(true, problem.message);
+        continue; // the network or the service may recover
       }
       if (this.task.status !== before) announce(this.task);
     }
   }
 }
 
-/** A link to a task's picture. */
-function newTab(url, index) {
+/** A link that opens an image in a new tab. */
+function imageLink(url, index) {
   const link = Object.assign(document.createElement("a"), { href: url, target: "_blank", rel: "noopener noreferrer" });
   link.dataset.index = index;
   return link;
 }
 
 function announce({ status, prompt, images, error }) {
-  const ready = images.length === 1 ? "the picture is ready" : `${images.length} pictures are ready`;
-  const news = { succeeded: ready, failed: `failed. ${error?.message ?? ""}` };
-  $("status").textContent = `${prompt.slice(0, 80)}: ${news[status] ?? status}`;
+  const ready = images.length === 1 ? "the image is ready" : `${images.length} images are ready`;
+  const text = { succeeded: ready, failed: `failed. ${error?.message ?? ""}` };
+  $("status").textContent = `${prompt.slice(0, 80)}: ${text[status] ?? status}`;
 }
 
-function useAgain({ prompt, model, size, count }) {
+function reuse({ prompt, model, size, count }) {
   $("prompt").value = prompt;
   if (models.has(model)) $("model").value = model;
-  offerSizes(size);
+  showSizes(size);
   if ($("size").value !== size && models.get($("model").value).pixels) {
     $("size").value = "";
     $("pixels").value = size;
-    showOtherSize();
+    toggleOtherSize();
   }
   for (const choice of $("counts").querySelectorAll("input")) choice.checked = Number(choice.value) === count;
-  measurePrompt();
+  showPromptLength();
   $("prompt").focus();
 }
 
-/** Width by height, of pixels or of a ratio. */
+/** Width / height of a size in pixels or of a ratio. */
 function ratioOf(size) {
   const [width, height] = size.match(/\d+/g)?.map(Number) ?? [1, 1];
   return width / height;
 }
 
-/** The columns that bring a task's pictures closest to SHAPE, and the shape they then have. */
+/** The number of columns that brings the grid of a task's images closest to TARGET_RATIO, and the grid's ratio. */
 function layout(ratio, count) {
-  const together = (columns) => (ratio * columns ** 2) / count;
-  const distance = (columns) => Math.abs(Math.log(together(columns) / SHAPE));
+  const gridRatio = (columns) => (ratio * columns ** 2) / count;
+  const distance = (columns) => Math.abs(Math.log(gridRatio(columns) / TARGET_RATIO));
   const [columns] = [1, 2, 3, 4].filter((n) => count % n === 0).sort((a, b) => distance(a) - distance(b));
-  return { columns, tile: Math.min(Math.max(together(columns), 0.75), 2.4) };
+  return { columns, tile: Math.min(Math.max(gridRatio(columns), 0.75), 2.4) };
 }
 
-/** Not while nobody looks. */
+/** Wait, and then until the tab is visible. */
 async function pause(milliseconds) {
   await new Promise((done) => setTimeout(done, milliseconds));
   if (document.hidden) await new Promise((done) => document.addEventListener("visibilitychange", done, { once: true }));
@@ -359,10 +359,10 @@ const gallery = {
   cards: new Map(),
   cursor: null,
   loading: false,
-  age: 0, // of keys: what was asked with an earlier one is not shown
+  session: 0, // number of the sign-in; responses to requests of an earlier one are discarded
 
   open() {
-    this.age += 1;
+    this.session += 1;
     this.cards.clear();
     $("gallery").replaceChildren();
     this.cursor = "";
@@ -370,19 +370,19 @@ const gallery = {
     this.more();
   },
 
-  /** A task that has just been made. The same one comes again where a request was repeated. */
-  begin(task) {
+  /** Show a new task. A repeated request can return a task that is already shown. */
+  add(task) {
     $("empty").hidden = true;
     announce(task);
-    this.put(task, "prepend");
+    this.insert(task, "prepend");
   },
 
-  put(task, where) {
+  insert(task, method) {
     if (this.cards.has(task.task_id)) return;
     const card = new Card(task);
     this.cards.set(task.task_id, card);
-    $("gallery")[where](card.element);
-    if (!SETTLED.has(task.status)) card.follow();
+    $("gallery")[method](card.element);
+    if (!TERMINAL.has(task.status)) card.poll();
   },
 
   remove(card) {
@@ -393,35 +393,37 @@ const gallery = {
   async more() {
     if (this.loading || this.cursor === null) return;
     this.loading = true;
-    const age = this.age;
+    const { session } = this;
     $("gallery-error").textContent = "";
     try {
-      const page = await api(`v1/tasks?limit=${PAGE}${this.cursor && `&cursor=${encodeURIComponent(this.cursor)}`}`);
-      if (age !== this.age) return;
-      for (const task of page.tasks) this.put(task, "append");
+      const page = await api(`v1/tasks?limit=${PAGE_SIZE}${this.cursor && `&cursor=${encodeURIComponent(this.cursor)}`}`);
+      if (session !== this.session) return;
+      for (const task of page.tasks) this.insert(task, "append");
       this.cursor = page.cursor;
       $("more").hidden = !page.cursor;
       $("empty").hidden = this.cards.size > 0;
-      // Observed anew, it reports once more where the button is still in sight.
-      scrolled.unobserve($("more"));
-      scrolled.observe($("more"));
+      // Observing again reports the button once more if it is still visible.
+      moreObserver.unobserve($("more"));
+      moreObserver.observe($("more"));
     } catch (problem) {
-      if (age !== this.age) return;
+      if (session !== this.session) return;
       $("gallery-error").textContent = problem.message;
-      $("more").hidden = false; // by hand, then
+      $("more").hidden = false; // to retry
     } finally {
-      if (age === this.age) this.loading = false;
+      if (session === this.session) this.loading = false;
     }
   },
 };
 
-const scrolled = new IntersectionObserver(([entry]) => entry.isIntersecting && gallery.more(), { rootMargin: "400px" });
+const moreObserver = new IntersectionObserver(([entry]) => entry.isIntersecting && gallery.more(), {
+  rootMargin: "400px",
+});
 $("more").addEventListener("click", () => gallery.more());
 
-// ---------------------------------------------------------------- the beginning
+// ---------------------------------------------------------------- start
 
-const remembered = localStorage.getItem(KEY);
-const kept = remembered ?? sessionStorage.getItem(KEY);
-$("remember").checked = remembered !== null || kept === null;
-if (kept) enter(kept);
-else askForKey(true);
+const remembered = localStorage.getItem(STORAGE_KEY);
+const stored = remembered ?? sessionStorage.getItem(STORAGE_KEY);
+$("remember").checked = remembered !== null || stored === null;
+if (stored) signIn(stored);
+else toggleKeyForm(true);

@@ -1,1 +1,1 @@
-"""Simulated providers, one package each."""
+"""Simulated providers, one package each, and the HTTP listener that they share."""

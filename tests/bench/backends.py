@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from local import seeds
 from local.aws import REGION
+from local.composite import CompositeContext
 from local.containers import engine
-from local.parts import Assembly
 from local.providers.acedata import Behaviour, Simulator
-from local.sam import ANYWHERE
+from local.sam import ALL_INTERFACES
 from local.stack import LOOPBACK, Stack
 from local.telemetry import XRayDaemon
 from tests.harness import OWNER
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 IMMEDIATE = Behaviour(callbacks=0, latency=0)
 
 
-class Backends(Assembly):
+class Backends(CompositeContext):
     """A context manager. With a container engine, all servers listen on addresses that containers can reach."""
 
     def __init__(self, front: Callable[[str], str] | None = None) -> None:
         """`front` is passed to `Stack`."""
         found = engine()
-        host = ANYWHERE if found else LOOPBACK
+        host = ALL_INTERFACES if found else LOOPBACK
         self._name = found.host if found else None
         public_url = f"http://{self._name}:{{port}}" if self._name else None
         self.simulator = Simulator(host, public_url=public_url, behaviour=IMMEDIATE)
-        self.stack = Stack(host=host, name=self._name, simulator=self.simulator, functions=False, front=front)
+        self.stack = Stack(host=host, name=self._name, simulator=self.simulator, functions=False, aws_proxy=front)
         self._xray = XRayDaemon(host)
 
     def _start(self, parts: ExitStack) -> None:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from local.parts import Assembly
+from local.composite import CompositeContext
 from local.providers.acedata import Behaviour, Simulator
 from local.runtime import Runtime
 from local.stack import LAYER, Stack
@@ -87,7 +87,7 @@ def writes_of(calls: Sequence[Call], indexes: Sequence[Index]) -> list[dict[str,
     ]
 
 
-class OperationCounter(Assembly):
+class OperationCounter(CompositeContext):
     """A context manager. Runs the handlers in local processes."""
 
     def _start(self, parts: ExitStack) -> None:
@@ -95,7 +95,7 @@ class OperationCounter(Assembly):
         simulator = parts.enter_context(Simulator(behaviour=Behaviour(callbacks=0, latency=0)))
         self._xray = parts.enter_context(XRayDaemon())
         self._stack = parts.enter_context(
-            Stack(functions=False, flux_api_url=self._proxy.url, front=self._proxy.forward_to)
+            Stack(functions=False, flux_api_url=self._proxy.url, aws_proxy=self._proxy.forward_to)
         )
         self._fixtures = FixtureStore(self._stack, simulator, self._proxy)
 
@@ -115,7 +115,7 @@ class OperationCounter(Assembly):
             stack.aws.credentials,
             layer=LAYER,
             xray_address=self._xray.address,
-            listener=stack.logs.add,
+            log=stack.logs.add,
         )
         with closing(runtime):
             yield lambda event: runtime.invoke(function, event)

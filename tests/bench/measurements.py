@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local.containers import engine
-from local.sam import ANYWHERE
+from local.sam import ALL_INTERFACES
 from tests.bench.backends import Backends
 from tests.bench.builds import Builds
 from tests.bench.calls import Counts, Invoke, count, writes_of
@@ -98,7 +98,7 @@ class _Bench:
 @contextmanager
 def _bench(builds: Builds, python: Path, sam: Path) -> Iterator[_Bench]:
     found = engine()
-    proxy = RecordingProxy(ANYWHERE, found.host) if found else RecordingProxy()
+    proxy = RecordingProxy(ALL_INTERFACES, found.host) if found else RecordingProxy()
     with proxy, Backends(front=proxy.forward_to) as backends:
 
         def launch(function: str, **environment: str) -> Sandbox:

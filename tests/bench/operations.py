@@ -74,7 +74,7 @@ class FixtureStore:
         """Store the tasks of events/ in the state that the events expect; returns the webhook event's task, changed by
         `facts`."""
         seeds.seed(self.stack, self.simulator, OWNER)
-        return self.store(replace(self._tasks.get(seeds.TOLD), **facts))
+        return self.store(replace(self._tasks.get(seeds.WITH_WEBHOOK), **facts))
 
     def store(self, task: Task) -> Task:
         """Store a task, replacing an item with the same id."""
@@ -137,7 +137,7 @@ def _archive(fixtures: FixtureStore) -> Event:
     fixtures.seed()
     message = event("archive_images.good_generated")
     job = json.loads(message["Records"][0]["body"])
-    job["images"][0]["source_url"] = f"{fixtures.proxy.url}{IMAGES}{seeds.PICTURE}"
+    job["images"][0]["source_url"] = f"{fixtures.proxy.url}{IMAGES}{seeds.IMAGE_NAME}"
     message["Records"][0]["body"] = json.dumps(job)
     return message
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Self
 import docker
 import requests
 
+from local.composite import CompositeContext
 from local.containers import Engine, architecture, engine, image
-from local.parts import Assembly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,7 +61,7 @@ class Usage:
     peak_mib: float
 
 
-class Sandbox(Assembly):
+class Sandbox(CompositeContext):
     """A context manager. The first event starts the handler's process: its duration is a cold start."""
 
     def __init__(self, package: Package, environment: Mapping[str, str], *, python: Path, sam: Path) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from local.providers.acedata import Behaviour, Form, ImageFault, Refusal
-from local.providers.acedata.behaviour import Answer
+from local.providers.acedata import Behaviour, ErrorShape, ImageFault, Refusal
+from local.providers.acedata.behaviour import ResponseKind
 from tests.chaos.random_source import RandomSource
 
 OWNERS = {"chaos-key-1": "alice", "chaos-key-2": "bob"}  # API key ids by value
@@ -155,29 +155,29 @@ class Plan:
             failure=failure,
             running_response=self.rng.chance(0.5, self.number, "running response"),
             timings="number" if self.rng.chance(0.5, self.number, "timings") else "object",
-            answer_success=self.rng.chance(0.5, self.number, "success flag"),
+            response_success=self.rng.chance(0.5, self.number, "success flag"),
             **self._image_faults(),
         )
         return generation.but(**self._submission_faults(index))
 
     def _submission_faults(self, index: int) -> dict[str, Any]:
-        form = list(Form)[self.rng.randint(0, 3, self.number, "form")]
-        dropped = Answer.RESET if self.rng.chance(0.5, self.number, "reset") else Answer.DROPPED
-        throttled = {"refusal": Refusal.of("too_many_requests", form=form)}
+        shape = list(ErrorShape)[self.rng.randint(0, 3, self.number, "form")]
+        dropped = ResponseKind.RESET if self.rng.chance(0.5, self.number, "reset") else ResponseKind.DROPPED
+        throttled = {"refusal": Refusal.of("too_many_requests", shape=shape)}
         throttled_times = self.rng.randint(1, 4, self.number, "429")
         faults: dict[str, dict[str, Any]] = {
             "429, then accepted": throttled if index < throttled_times else {},
             "always 429": throttled,
-            "500 with JSON body": {"refusal": Refusal.of("api_error", form=form)},
+            "500 with JSON body": {"refusal": Refusal.of("api_error", shape=shape)},
             "moderated": {"refusal": Refusal.of("forbidden")},
-            "500 with HTML body": {"accepted": False, "answer": Answer.HTML, "answer_status": 500},
-            "500 with HTML body, but accepted": {"answer": Answer.HTML, "answer_status": 502},
-            "truncated response, accepted": {"answer": Answer.GARBLED, "answer_status": 200},
-            "response lost, accepted": {"answer": dropped},
-            "connection dropped, not accepted": {"accepted": False, "answer": dropped},
-            "timeout, accepted": {"answer": Answer.HANGING},
-            "timeout, not accepted": {"accepted": False, "answer": Answer.HANGING},
-            "slow response": {"answer_delay": 0.3 + self.rng.random(self.number, "delay")},
+            "500 with HTML body": {"accepted": False, "response": ResponseKind.HTML, "response_status": 500},
+            "500 with HTML body, but accepted": {"response": ResponseKind.HTML, "response_status": 502},
+            "truncated response, accepted": {"response": ResponseKind.GARBLED, "response_status": 200},
+            "response lost, accepted": {"response": dropped},
+            "connection dropped, not accepted": {"accepted": False, "response": dropped},
+            "timeout, accepted": {"response": ResponseKind.HANGING},
+            "timeout, not accepted": {"accepted": False, "response": ResponseKind.HANGING},
+            "slow response": {"response_delay": 0.3 + self.rng.random(self.number, "delay")},
         }
         return faults.get(self.submission, {})
 
@@ -188,7 +188,7 @@ class Plan:
             "not found": {"image_fault": ImageFault.MISSING},
             "unavailable at first": {"image_fault": ImageFault.UNAVAILABLE, "image_fault_times": times},
             "truncated at first": {"image_fault": ImageFault.TRUNCATED, "image_fault_times": times},
-            "slow": {"image_fault": ImageFault.SLOW, "image_delay": 0.3, "image_piece": 16384},
+            "slow": {"image_fault": ImageFault.SLOW, "image_delay": 0.3, "image_chunk": 16384},
             "wrong content type": {"image_fault": ImageFault.WRONG_TYPE},
         }
         return faults.get(self.images, {})

@@ -9,9 +9,9 @@ from threading import Lock, Thread
 from typing import Any
 
 from local.providers.acedata import Behaviour, Callback, Refusal, Simulator, Submission, Task
-from local.providers.acedata.behaviour import Answer
-from local.providers.acedata.ledger import IMAGES, TASKS
-from local.providers.acedata.listener import Dropped, Listener, Reply, Request
+from local.providers.acedata.behaviour import ResponseKind
+from local.providers.acedata.state import IMAGES, TASKS
+from local.providers.listener import ConnectionDropped, HttpRequest, HttpResponse, Listener
 from tests.chaos.callback_sender import CallbackSender
 from tests.chaos.journal import Journal
 from tests.chaos.plan import Plan, number_in
@@ -23,9 +23,9 @@ POLLS = {
     Behaviour(): 88,
     Behaviour(refusal=Refusal.of("too_many_requests")): 4,
     Behaviour(refusal=Refusal.of("api_error")): 3,
-    Behaviour(answer=Answer.HTML): 2,
-    Behaviour(answer=Answer.RESET): 2,
-    Behaviour(answer=Answer.HANGING): 0.3,
+    Behaviour(response=ResponseKind.HTML): 2,
+    Behaviour(response=ResponseKind.RESET): 2,
+    Behaviour(response=ResponseKind.HANGING): 0.3,
 }
 
 
@@ -62,33 +62,33 @@ class FaultyProvider(Simulator):
         self.callback_sender.close()
         super().close()
 
-    def _serve(self, request: Request) -> Reply:
+    def _serve(self, request: HttpRequest) -> HttpResponse:
         if request.path == TASKS:
             self._maybe_kill_before_poll()
         return super()._serve(request)
 
-    def _submit(self, request: Request) -> Reply:
+    def _submit(self, request: HttpRequest) -> HttpResponse:
         number = number_in(_prompt(request.body))
         index = self._journal.next_index("submission", number)
         if self._rng.chance(KILL_RATE, number, index, "killed before submission"):
             self._kill(number, "submit", "function killed before submission")
-            raise Dropped
+            raise ConnectionDropped
         try:
             reply = super()._submit(request)
         finally:
             if self._rng.chance(KILL_RATE, number, index, "killed after submission"):
                 self._kill(number, "submit", "function killed after submission")
         if number is not None and Plan(number, self._rng).submission == "500 with JSON body, but accepted":
-            return Reply(500, "application/json", b'{"error": {"code": "api_error", "message": "fetch failed"}}')
+            return HttpResponse(500, "application/json", b'{"error": {"code": "api_error", "message": "fetch failed"}}')
         return reply
 
     def _maybe_kill_before_poll(self) -> None:
         index = self._journal.next_index("killed before poll")
         if self.active and self._rng.chance(KILL_RATE, index, "killed before poll"):
             self._kill(None, "reconcile_tasks", "function killed before poll")
-            raise Dropped
+            raise ConnectionDropped
 
-    def _ordered(self, path: str, body: Any) -> Behaviour:
+    def _behaviour_for(self, path: str, body: Any) -> Behaviour:
         if path == TASKS:
             index = self._journal.next_index("poll")
             chosen = self._rng.choice(POLLS, index, "poll") if self.active else Behaviour()

@@ -85,7 +85,7 @@ class ChaosRun:
             parameters=PARAMETERS,
             change=_shorten_visibility_timeouts,
             time_scale=TIME_SCALE,
-            front=self.proxy.forward_to,
+            aws_proxy=self.proxy.forward_to,
         )
 
     def __enter__(self) -> None:

@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from local.build import BUILD, IMPORTABLE, PYTHON, build, environment, find_sam
+from local.build import BUILD, IMPORT_ENVIRONMENT, PYTHON, build, environment, find_sam
 from local.sam import logical_id
 from local.stack import ROOT
 
@@ -32,7 +32,7 @@ def _imports_of(function: str) -> set[str]:
     task = BUILD / logical_id(function)
     path = [task, BUILD / "DependenciesLayer/python", BUILD / "FluxgateLayer/python"]
     # With LAMBDA_TASK_ROOT, Powertools enables tracing and imports its dependencies.
-    variables = IMPORTABLE | {
+    variables = IMPORT_ENVIRONMENT | {
         "LAMBDA_TASK_ROOT": str(task),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PATH": environment()["PATH"],

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local.sam import SamLocal, logical_id
-from local.seeds import GENERATED, QUEUED, REMOVED, SUBMITTED, SUCCEEDED
+from local.seeds import DELETING, GENERATED, QUEUED, SUBMITTED, SUCCEEDED
 from local.stack import ROOT
 
 pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(600)]
@@ -27,7 +27,7 @@ STATUS_AFTER = {
     "receive_callback.good_success": (SUBMITTED, "generated"),
     "delete_task.bad_in_flight": (SUBMITTED, "submitted"),
     "delete_task.good_task": (SUCCEEDED, "deleted"),
-    "reconcile_tasks.good_minute": (REMOVED, "deleted"),
+    "reconcile_tasks.good_minute": (DELETING, "deleted"),
     "submit_queued.good_deferred": (QUEUED, "submitted"),
 }
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document in the repository is what the code says."""
+"""The OpenAPI document and its HTML page match the code and the template."""
 
 import json
 import re
@@ -9,25 +9,24 @@ from openapi_spec_validator import validate
 from local.openapi import rest_api
 from local.stack import ROOT
 from local.template import translate
-from tools.openapi import document as api_document
-from tools.openapi import page as docs_page
+from tools.openapi import document, files, page
 
-DOCUMENT = json.loads(api_document.PATH.read_text())
-NOT_DOCUMENTED = {"/mcp"}  # other protocols than this API's
+DOCUMENT = json.loads(document.PATH.read_text())
+NOT_DOCUMENTED = {"/mcp"}  # not part of the REST API
 
 
-def test_the_document_is_the_codes() -> None:
-    """If not: `make openapi`."""
-    for path, content in api_document.written().items():
+def test_the_generated_files_are_current() -> None:
+    """If this fails, run `make openapi`."""
+    for path, content in files.generate().items():
         assert path.read_text() == content
 
 
-def test_it_is_valid() -> None:
+def test_the_document_is_valid_openapi() -> None:
     validate(DOCUMENT)
     assert DOCUMENT["openapi"].startswith("3.1")
 
 
-def test_every_route_with_a_key_is_documented_and_nothing_else() -> None:
+def test_exactly_the_routes_that_require_a_key_are_documented() -> None:
     template = translate(ROOT / "template.yaml", {"FluxApiToken": "unused"})
     routes = rest_api(template, defaultdict(str)).routes
     keyed = {(route.method.lower(), route.path) for route in routes if route.key_required}
@@ -35,25 +34,25 @@ def test_every_route_with_a_key_is_documented_and_nothing_else() -> None:
     assert documented == {(method, path) for method, path in keyed if path not in NOT_DOCUMENTED}
 
 
-def test_every_operation_asks_for_the_key_and_names_its_refusals() -> None:
+def test_every_operation_requires_the_key_and_documents_its_problems() -> None:
     assert DOCUMENT["security"] == [{"api_key": []}]
     for operations in DOCUMENT["paths"].values():
         for operation in operations.values():
-            problems = [answer for status, answer in operation["responses"].items() if int(status) >= 400]
+            problems = [response for status, response in operation["responses"].items() if int(status) >= 400]
             assert problems
-            assert all("application/problem+json" in answer["content"] for answer in problems)
+            assert all("application/problem+json" in response["content"] for response in problems)
             assert "403" in operation["responses"]
             if "requestBody" in operation:
                 assert operation["requestBody"]["content"]["application/json"]["examples"]
                 assert {"400", "413", "415", "422"} <= operation["responses"].keys()
 
 
-def test_the_page_for_people_has_every_operation_and_no_script() -> None:
-    page = docs_page.PATH.read_text()
+def test_the_html_page_has_every_operation_and_no_script() -> None:
+    html = page.PATH.read_text()
     for operations in DOCUMENT["paths"].values():
         for operation in operations.values():
-            assert page.count(f'id="{operation["operationId"]}"') == 1
-    anchors, targets = set(re.findall(r'href="#(\w+)"', page)), set(re.findall(r'id="(\w+)"', page))
+            assert html.count(f'id="{operation["operationId"]}"') == 1
+    anchors, targets = set(re.findall(r'href="#(\w+)"', html)), set(re.findall(r'id="(\w+)"', html))
     assert anchors <= targets
-    assert "<script" not in page
-    assert "style=" not in page
+    assert "<script" not in html
+    assert "style=" not in html

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Self
 
-from local.providers.acedata.listener import Listener, Reply, Request
+from local.providers.listener import HttpRequest, HttpResponse, Listener
 from local.stack import Stack
 
 
@@ -39,12 +39,12 @@ class Receiver:
     def at(self, path: str) -> list[Message]:
         return [message for message in self.messages if message.path == path]
 
-    def _serve(self, request: Request) -> Reply:
+    def _serve(self, request: HttpRequest) -> HttpResponse:
         self._seen[request.path] += 1
         _, kind, number, *_ = [*request.path.split("/"), "", ""]
         status = 500 if kind == "failing" and self._seen[request.path] <= int(number) else 204
         self.messages.append(Message(request.path, request.headers, request.body, status))
-        return Reply(status, "text/plain", b"")
+        return HttpResponse(status, "text/plain", b"")
 
     def __enter__(self) -> Self:
         self._listener.start()

@@ -12,14 +12,14 @@ import pytest
 from standardwebhooks import Webhook
 
 from fluxgate.tasks.model import task_id_for
-from local.providers.acedata import Answer, Behaviour, Refusal, Simulator, Submission
+from local.providers.acedata import Behaviour, Refusal, ResponseKind, Simulator, Submission
 from local.stack import Stack
 from tests.e2e.client import Client, fetch
 from tests.e2e.conftest import TIME_SCALE
 from tests.e2e.receiver import Bus, Message, Receiver
 
 LOST_CALLBACK = Behaviour(latency=0.1, callbacks=0)
-LOST_ANSWER = LOST_CALLBACK.but(answer=Answer.DROPPED)
+LOST_ANSWER = LOST_CALLBACK.but(response=ResponseKind.DROPPED)
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_what_nobody_knows_expires_and_a_late_callback_still_counts(
 ) -> None:
     assert deaf.simulator
     bus, path = Bus(deaf), f"/late/{uuid4()}"
-    order(deaf, prompt, Behaviour(latency=0, answer=Answer.DROPPED, listed=False))
+    order(deaf, prompt, Behaviour(latency=0, response=ResponseKind.DROPPED, listed=False))
     with Client(deaf.url, "local-key") as client, Client(deaf.callback_url, "none") as provider:
         task_id = client.generate(prompt=prompt, callback_url=receiver.url(path)).json()["task_id"]
         assert client.settled(task_id)["status"] == "expired"

@@ -35,7 +35,7 @@ def test_the_demo_ends_with_a_picture_in_a_folder(tmp_path: Path) -> None:
     assert demo.returncode == 0, demo.stderr
     task = json.loads(demo.stdout)
     assert (task["status"], task["prompt"]) == ("succeeded", "A fox")
-    with Image.open(tmp_path / "pictures" / f"{task['task_id']}-0.png") as picture:
+    with Image.open(tmp_path / "images" / f"{task['task_id']}-0.png") as picture:
         assert picture.size == (512, 256)
 
 
@@ -43,7 +43,7 @@ def test_the_demo_shows_why_a_request_was_refused(tmp_path: Path) -> None:
     demo = _demo(tmp_path, MODEL="unheard-of")
     assert demo.returncode == 1
     assert [fault["field"] for fault in json.loads(demo.stdout)["errors"]] == ["model"]
-    assert not (tmp_path / "pictures").exists()
+    assert not (tmp_path / "images").exists()
 
 
 def test_a_count_that_is_no_number_is_told_at_once(tmp_path: Path) -> None:

@@ -94,8 +94,8 @@ def test_a_person_makes_pictures_and_sees_each_state(stack: Stack, page: Page) -
     assert stack.simulator
     stack.simulator.release()
     first, second = page.pictures(card, 2)
-    assert (first.get_attribute("alt"), second.get_attribute("alt")) == (f"Picture 1: {prompt}", f"Picture 2: {prompt}")
-    assert page.run("return told") == [f"{prompt}: {news}" for news in ("queued", "processing", "2 pictures are ready")]
+    assert (first.get_attribute("alt"), second.get_attribute("alt")) == (f"Image 1: {prompt}", f"Image 2: {prompt}")
+    assert page.run("return told") == [f"{prompt}: {news}" for news in ("queued", "processing", "2 images are ready")]
 
     links = card.find_elements(By.CSS_SELECTOR, ".links a")
     assert [link.accessible_name for link in links] == ["Download 1", "Download 2"]
@@ -226,7 +226,7 @@ def test_a_request_whose_answer_was_lost_does_not_buy_twice(stack: Stack, page: 
         };
     """)
     page.generate(prompt)
-    page.wait(lambda: "did not answer" in page["form-error"].text)
+    page.wait(lambda: "did not respond" in page["form-error"].text)
     page["generate"].click()
     page.pictures(page.card(prompt), 1)
     assert page["form-error"].text == ""

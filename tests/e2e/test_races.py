@@ -140,7 +140,7 @@ def test_callbacks_before_the_submission_response_store_one_result(stack: Stack,
     """The submitter's later write changes nothing."""
     assert stack.simulator
     prompt = str(uuid4())
-    early = Behaviour(latency=0, callback_early=True, callbacks=THREADS, answer_delay=0.2)
+    early = Behaviour(latency=0, callback_early=True, callbacks=THREADS, response_delay=0.2)
     stack.simulator.behave(early, when=lambda body: body["prompt"] == prompt)
     task_id = client.generate(prompt=prompt).json()["task_id"]
     task = client.settled(task_id)

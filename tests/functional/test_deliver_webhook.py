@@ -24,7 +24,7 @@ from fluxgate.outcomes.delivery import RETRY_AFTER
 from fluxgate.outcomes.receivers import Receivers
 from fluxgate.outcomes.signing import SigningKeys
 from fluxgate.tasks.model import Delivery, DeliveryState, Image, Status, Task, TaskError
-from local.providers.acedata.listener import Dropped, Listener, Reply, Request
+from local.providers.listener import ConnectionDropped, HttpRequest, HttpResponse, Listener
 from local.seeds import SUCCEEDED
 from tests.harness import OWNER, Event, Functions, event
 
@@ -35,24 +35,26 @@ FAILED_MESSAGE = {"batchItemFailures": [{"itemIdentifier": MESSAGE_ID}]}
 PROMPT = "Ein Füchslein 🦊 im Schnee"
 SECRET_PATH = "/hooks/a-secret-path"
 
-Answering = Callable[[Request], Reply]
+Answering = Callable[[HttpRequest], HttpResponse]
 
 
 def status(code: int, body: bytes = b"a-private-answer", **headers: str) -> Answering:
-    return lambda _: Reply(code, "text/plain", body, headers={n.replace("_", "-"): v for n, v in headers.items()})
+    return lambda _: HttpResponse(
+        code, "text/plain", body, headers={n.replace("_", "-"): v for n, v in headers.items()}
+    )
 
 
 class Receiver:
     """Keeps what it was sent, and answers as told."""
 
     def __init__(self) -> None:
-        self.requests: list[Request] = []
+        self.requests: list[HttpRequest] = []
         self.answer: Answering = status(204, b"")
         self._listener = Listener(self._serve, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._listener.port}{SECRET_PATH}?key=a-secret-key"
         self._listener.start()
 
-    def _serve(self, request: Request) -> Reply:
+    def _serve(self, request: HttpRequest) -> HttpResponse:
         self.requests.append(request)
         return self.answer(request)
 
@@ -269,10 +271,10 @@ def test_nothing_else_does(functions: Functions, receiver: Receiver, code: int) 
 def test_the_wait_begins_with_the_answer(functions: Functions, receiver: Receiver) -> None:
     answered: list[datetime] = []
 
-    def late(_: Request) -> Reply:
+    def late(_: HttpRequest) -> HttpResponse:
         time.sleep(0.2)
         answered.append(datetime.now(UTC))
-        return Reply(500, "text/plain", b"")
+        return HttpResponse(500, "text/plain", b"")
 
     receiver.answer = late
     next_at = delivered(functions, settled(functions, receiver.url)).next_at
@@ -288,7 +290,7 @@ def test_a_redirect_is_not_followed_and_its_body_is_not_read(
         while time.monotonic() - begun < 20:
             yield b"x" * 65536
 
-    receiver.answer = lambda _: Reply(307, "text/plain", endless(), headers={"Location": other.url})
+    receiver.answer = lambda _: HttpResponse(307, "text/plain", endless(), headers={"Location": other.url})
     begun = time.monotonic()
     delivery = delivered(functions, settled(functions, receiver.url))
     assert time.monotonic() - begun < 10
@@ -422,9 +424,9 @@ def test_a_late_success_is_a_webhook_of_its_own(functions: Functions, receiver: 
 def test_a_late_result_during_the_attempt_is_not_overwritten(functions: Functions, receiver: Receiver) -> None:
     task = settled(functions, receiver.url, Status.EXPIRED)
 
-    def meanwhile(_: Request) -> Reply:
+    def meanwhile(_: HttpRequest) -> HttpResponse:
         functions.tasks.transition(task.task_id, Status.GENERATED, images=())
-        return Reply(200, "text/plain", b"")
+        return HttpResponse(200, "text/plain", b"")
 
     receiver.answer = meanwhile
     assert functions.invoke("deliver_webhook", message(task)) == {"batchItemFailures": []}
@@ -437,9 +439,9 @@ def test_two_messages_at_once_count_one_attempt(functions: Functions, receiver: 
     task = settled(functions, receiver.url)
     other = Delivery(outcome=Status.SUCCEEDED, state=DeliveryState.DELIVERED, attempts=1, last_answer="http_200")
 
-    def meanwhile(_: Request) -> Reply:
+    def meanwhile(_: HttpRequest) -> HttpResponse:
         functions.tasks.update_outcome(functions.stored(task.task_id), delivery=other)
-        return Reply(500, "text/plain", b"")
+        return HttpResponse(500, "text/plain", b"")
 
     receiver.answer = meanwhile
     assert delivered(functions, task) == other
@@ -452,9 +454,9 @@ def test_a_task_that_ends_during_the_attempt_is_not_created_anew(functions: Func
     table = functions.stack.deployment.resources["TasksTable"]
     key = {"task_id": {"S": task.task_id}}
 
-    def meanwhile(_: Request) -> Reply:
+    def meanwhile(_: HttpRequest) -> HttpResponse:
         functions.stack.client("dynamodb").delete_item(TableName=table, Key=key)
-        return Reply(200, "text/plain", b"")
+        return HttpResponse(200, "text/plain", b"")
 
     receiver.answer = meanwhile
     assert functions.invoke("deliver_webhook", message(task)) == {"batchItemFailures": []}
@@ -491,14 +493,14 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n"
 def raw(*parts: bytes, pause: float = 0.0, last: float = 0.0) -> Answering:
     """Bytes on the wire, `pause` seconds apart, and `last` seconds of silence at the end."""
 
-    def answer(request: Request) -> Reply:
+    def answer(request: HttpRequest) -> HttpResponse:
         for part in parts:
             request.connection.sendall(part)
             time.sleep(pause)
         begun = time.monotonic()
-        while time.monotonic() - begun < last and not request.abandoned:
+        while time.monotonic() - begun < last and not request.disconnected:
             time.sleep(0.02)
-        raise Dropped
+        raise ConnectionDropped
 
     return answer
 
@@ -540,8 +542,8 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_answer_is_a_failed_attempt(functions: Functions, receiver: Receiver, name: str) -> None:
-    def reset(_: Request) -> Reply:
-        raise Dropped(reset=True)
+    def reset(_: HttpRequest) -> HttpResponse:
+        raise ConnectionDropped(reset=True)
 
     receiver.answer = reset if name == "reset" else BROKEN[name]
     delivery = delivered(functions, settled(functions, receiver.url))

@@ -1,4 +1,4 @@
-"""The events that functions get from the local API Gateway, and what it makes of their answers."""
+"""The local API Gateway: the events that functions receive, and the responses made from their results."""
 
 import json
 from concurrent.futures import Future
@@ -28,19 +28,19 @@ OK = {"statusCode": 200, "body": "{}"}
 
 
 class Functions:
-    """Answers every event with `answer`: a payload, an error, or nothing within any time."""
+    """Completes every invocation with `result`: a payload or an error. None never completes."""
 
     def __init__(self) -> None:
-        self.answer: object = OK
+        self.result: object = OK
         self.events: list[Any] = []
 
     def submit(self, _: str, event: object) -> Future[Invocation]:
         self.events.append(json.loads(json.dumps(event)))
         future: Future[Invocation] = Future()
-        if isinstance(self.answer, Invocation):
-            future.set_result(self.answer)
-        elif self.answer is not None:
-            future.set_result(Invocation("id", self.answer))
+        if isinstance(self.result, Invocation):
+            future.set_result(self.result)
+        elif self.result is not None:
+            future.set_result(Invocation("id", self.result))
         return future
 
 
@@ -93,27 +93,27 @@ def test_an_http_api_sends_payload_format_2(http: Client, functions: Functions) 
     assert event["requestContext"]["http"]["method"] == "POST"
 
 
-def test_json_arrives_as_text(http: Client, functions: Functions) -> None:
+def test_a_json_body_is_not_base64_encoded(http: Client, functions: Functions) -> None:
     http.post("/open/a", json={"ü": 1})
     assert json.loads(functions.events[0]["body"]) == {"ü": 1}
     assert functions.events[0]["isBase64Encoded"] is False
 
 
-def test_answers_keep_their_headers_and_cookies(rest: Client, functions: Functions) -> None:
-    functions.answer = {
+def test_responses_keep_their_headers_and_cookies(rest: Client, functions: Functions) -> None:
+    functions.result = {
         "statusCode": 202,
         "headers": {"Location": "x"},
         "multiValueHeaders": {"Content-Type": ["a/b"], "Set-Cookie": ["a=1", "b=2"]},
         "body": "text",
     }
-    answer = _get(rest)
-    assert (answer.status_code, answer.text, answer.headers["Content-Type"]) == (202, "text", "a/b")
-    assert answer.headers["Location"] == "x"
-    assert answer.headers.getlist("Set-Cookie") == ["a=1", "b=2"]
+    response = _get(rest)
+    assert (response.status_code, response.text, response.headers["Content-Type"]) == (202, "text", "a/b")
+    assert response.headers["Location"] == "x"
+    assert response.headers.getlist("Set-Cookie") == ["a=1", "b=2"]
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "result",
     [
         Invocation.failed("id", "ValueError", "secret details"),
         {"no": "status"},
@@ -121,34 +121,34 @@ def test_answers_keep_their_headers_and_cookies(rest: Client, functions: Functio
         {"statusCode": "many", "body": ""},
     ],
 )
-def test_a_failed_function_is_a_server_error(rest: Client, functions: Functions, answer: object) -> None:
-    functions.answer = answer
+def test_a_failed_function_is_a_server_error(rest: Client, functions: Functions, result: object) -> None:
+    functions.result = result
     response = _get(rest)
     assert (response.status_code, response.text) == (500, "{}")
     assert response.headers["Content-Type"] == "x/server"
 
 
 def test_a_failed_function_of_an_http_api_is_a_server_error(http: Client, functions: Functions) -> None:
-    functions.answer = Invocation.failed("id", "ValueError", "secret details")
+    functions.result = Invocation.failed("id", "ValueError", "secret details")
     response = http.post("/open/a")
     assert (response.status_code, response.json) == (500, {"message": "Internal Server Error"})
 
 
-def test_the_gateway_waits_only_so_long(rest: Client, http: Client, functions: Functions) -> None:
-    functions.answer = None
-    answer = rest.post("/v1/images", headers={"x-api-key": "the-key"})
-    assert answer.status_code == 504
-    assert json.loads(answer.text) == {"id": answer.headers["x-amzn-requestid"]}
+def test_the_gateway_responds_after_the_routes_timeout(rest: Client, http: Client, functions: Functions) -> None:
+    functions.result = None
+    response = rest.post("/v1/images", headers={"x-api-key": "the-key"})
+    assert response.status_code == 504
+    assert json.loads(response.text) == {"id": response.headers["x-amzn-requestid"]}
     assert http.post("/v1/images").status_code == 503
 
 
-@pytest.mark.parametrize(("asked", "told"), [("/", "/prod/"), ("/prod/", "/prod/"), ("/prod", "/prod")])
-def test_the_stages_root_is_a_route_with_and_without_its_slash(
-    rest: Client, functions: Functions, asked: str, told: str
+@pytest.mark.parametrize(("requested", "path"), [("/", "/prod/"), ("/prod/", "/prod/"), ("/prod", "/prod")])
+def test_the_stages_root_is_routed_with_and_without_a_slash(
+    rest: Client, functions: Functions, requested: str, path: str
 ) -> None:
-    assert rest.get(asked).status_code == 200
+    assert rest.get(requested).status_code == 200
     (event,) = functions.events
-    assert (event["path"], event["requestContext"]["path"]) == ("/", told)
+    assert (event["path"], event["requestContext"]["path"]) == ("/", path)
 
 
 def test_an_open_route_needs_no_key(rest: Client, functions: Functions) -> None:
@@ -157,6 +157,6 @@ def test_an_open_route_needs_no_key(rest: Client, functions: Functions) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/tasks/", "/v1//tasks/t1", "/prod/prod/v1/tasks/t1", "/v1/tasks/t1/"])
-def test_there_are_no_routes_but_the_templates(rest: Client, functions: Functions, path: str) -> None:
+def test_other_paths_are_not_routed(rest: Client, functions: Functions, path: str) -> None:
     assert _get(rest, path).headers["Content-Type"] == "x/client"
     assert functions.events == []

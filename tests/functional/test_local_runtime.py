@@ -1,4 +1,4 @@
-"""The local Lambda service: what becomes of events whose handlers answer, fail, hang or die."""
+"""The local Lambda service: invocations whose handlers return, raise, time out or exit."""
 
 import os
 import time
@@ -63,7 +63,7 @@ def start(tmp_path: Path, logs: Logs) -> Iterator[Start]:
             lambda role: Credentials("id", "secret", f"token of {role}"),
             layer=tmp_path,
             xray_address="127.0.0.1:1",
-            listener=logs.add,
+            log=logs.add,
         )
         runtimes.append(runtime)
         return runtime
@@ -73,7 +73,7 @@ def start(tmp_path: Path, logs: Logs) -> Iterator[Start]:
         runtime.close()
 
 
-def test_a_function_answers_and_keeps_its_process(start: Start) -> None:
+def test_a_function_returns_its_result_and_reuses_its_process(start: Start) -> None:
     runtime = start()
     first, second = (runtime.invoke("thing", {"n": n}) for n in (1, 2))
     assert not first.is_error
@@ -83,7 +83,7 @@ def test_a_function_answers_and_keeps_its_process(start: Start) -> None:
     assert 9_000 < first.payload["remaining"] <= 10_000
 
 
-def test_a_function_sees_its_own_environment_and_nothing_else(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_has_only_its_own_environment(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_OF_THE_MACHINE", "x")
     monkeypatch.setenv("AWS_PROFILE", "production")
     environment = start().invoke("thing", {}).payload["environment"]
@@ -93,7 +93,7 @@ def test_a_function_sees_its_own_environment_and_nothing_else(start: Start, monk
     assert not {"SECRET_OF_THE_MACHINE", "AWS_PROFILE", "HOME", "VIRTUAL_ENV"} & set(environment)
 
 
-def test_an_exception_is_the_invocations_error(start: Start, logs: Logs) -> None:
+def test_an_exception_is_returned_and_logged(start: Start, logs: Logs) -> None:
     runtime = start()
     failed = runtime.invoke("thing", {"raise": "no such thing"})
     assert failed.is_error
@@ -102,18 +102,18 @@ def test_an_exception_is_the_invocations_error(start: Start, logs: Logs) -> None
     assert runtime.invoke("thing", {}).payload["count"] == 2
 
 
-def test_a_function_that_takes_too_long_is_killed(start: Start) -> None:
+def test_a_function_is_killed_after_its_timeout(start: Start) -> None:
     runtime = start(timeout=1)
     pid = runtime.invoke("thing", {}).payload["pid"]
-    began = time.monotonic()
+    started = time.monotonic()
     failed = runtime.invoke("thing", {"sleep": 30})
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - started < 5
     assert failed.payload["errorType"] == "Sandbox.Timedout"
     assert "Task timed out after 1.00 seconds" in failed.payload["errorMessage"]
     assert runtime.invoke("thing", {}).payload["pid"] != pid
 
 
-def test_a_process_that_dies_fails_its_event_and_is_replaced(start: Start) -> None:
+def test_a_process_that_exits_fails_its_event_and_is_replaced(start: Start) -> None:
     runtime = start()
     failed = runtime.invoke("thing", {"exit": 3})
     assert failed.payload["errorType"] == "Runtime.ExitError"
@@ -121,7 +121,7 @@ def test_a_process_that_dies_fails_its_event_and_is_replaced(start: Start) -> No
     assert runtime.invoke("thing", {}).payload["count"] == 1
 
 
-def test_a_process_that_dies_while_idle_costs_no_event(start: Start) -> None:
+def test_a_process_that_exits_while_idle_fails_no_event(start: Start) -> None:
     runtime = start()
     pid = runtime.invoke("thing", {}).payload["pid"]
     os.kill(pid, 9)
@@ -131,14 +131,14 @@ def test_a_process_that_dies_while_idle_costs_no_event(start: Start) -> None:
     assert runtime.invoke("thing", {}).payload["pid"] != pid
 
 
-def test_events_that_come_together_get_processes_of_their_own(start: Start) -> None:
+def test_concurrent_events_run_in_separate_processes(start: Start) -> None:
     runtime = start()
     with ThreadPoolExecutor(3) as threads:
-        answers = list(threads.map(lambda _: runtime.invoke("thing", {"sleep": 1}), range(3)))
-    assert len({answer.payload["pid"] for answer in answers}) == 3
+        invocations = list(threads.map(lambda _: runtime.invoke("thing", {"sleep": 1}), range(3)))
+    assert len({invocation.payload["pid"] for invocation in invocations}) == 3
 
 
-def test_a_restart_forgets_what_was_cached(start: Start) -> None:
+def test_a_restart_replaces_the_process(start: Start) -> None:
     runtime = start()
     pid = runtime.invoke("thing", {}).payload["pid"]
     runtime.restart("thing")
@@ -154,13 +154,13 @@ def test_a_module_that_cannot_be_imported_fails_every_event(start: Start) -> Non
         assert failed.payload["errorType"] == "Runtime.ImportModuleError"
 
 
-def test_closing_ends_what_is_under_way(start: Start) -> None:
+def test_closing_ends_running_invocations(start: Start) -> None:
     runtime = start()
     pid = runtime.invoke("thing", {}).payload["pid"]
-    under_way = runtime.submit("thing", {"sleep": 30})
+    running = runtime.submit("thing", {"sleep": 30})
     time.sleep(0.2)
     runtime.close()
-    assert under_way.result(5).is_error
+    assert running.result(5).is_error
     assert runtime.invoke("thing", {}).is_error
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

@@ -1,4 +1,4 @@
-"""What is found out before `sam` runs: the container engine, the program, whether a build is stale."""
+"""Checks before `sam` runs: the container engine, the SAM CLI and whether the build is stale."""
 
 import json
 import os
@@ -10,21 +10,21 @@ from pathlib import Path
 import pytest
 
 from local import build, containers
-from local.providers.acedata.listener import Listener, Reply, Request
+from local.providers.listener import HttpRequest, HttpResponse, Listener
 
 IMAGE = "public.ecr.aws/lambda/python:3.13-x86_64"
 
 
 @contextmanager
-def answering(answers: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An engine that answers to some paths."""
+def engine_with(responses: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An engine with responses for some paths."""
 
-    def answer(request: Request) -> Reply:
-        found = request.path in answers
-        body = answers.get(request.path, {"message": "no such image"})
-        return Reply(200 if found else 404, "application/json", json.dumps(body).encode())
+    def respond(request: HttpRequest) -> HttpResponse:
+        found = request.path in responses
+        body = responses.get(request.path, {"message": "no such image"})
+        return HttpResponse(200 if found else 404, "application/json", json.dumps(body).encode())
 
-    listener = Listener(answer, "127.0.0.1", 0)
+    listener = Listener(respond, "127.0.0.1", 0)
     listener.start()
     monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{listener.port}")
     yield
@@ -34,22 +34,22 @@ def answering(answers: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> It
 @pytest.mark.parametrize(
     ("component", "expected"), [("Podman Engine", containers.PODMAN), ("Engine", containers.DOCKER)]
 )
-def test_an_engine_is_known_by_what_it_says(
+def test_an_engine_is_identified_by_its_components(
     component: str, expected: containers.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with answering({"/version": {"Components": [{"Name": component}]}}, monkeypatch):
+    with engine_with({"/version": {"Components": [{"Name": component}]}}, monkeypatch):
         assert containers.engine() == expected
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "unix:///no/such.sock", "ssh://nowhere.invalid"])
-def test_an_engine_that_does_not_answer_is_none(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_does_not_respond_is_none(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", address)
     assert containers.engine() is None
     assert not containers.has_image(IMAGE)
 
 
-def test_an_image_is_there_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    with answering({f"/images/{IMAGE}/json": {"Id": "sha256:1"}}, monkeypatch):
+def test_has_image_asks_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    with engine_with({f"/images/{IMAGE}/json": {"Id": "sha256:1"}}, monkeypatch):
         assert containers.has_image(IMAGE)
         assert not containers.has_image("another")
 
@@ -69,12 +69,12 @@ def test_sam_is_found_by_argument_by_variable_or_on_path(monkeypatch: pytest.Mon
     monkeypatch.setenv("SAM", "other")
     assert build.find_sam() == str(tmp_path / "other")
     assert build.find_sam(str(tmp_path / "sam")) == str(tmp_path / "sam")
-    with pytest.raises(build.SamUnavailable, match="no missing"):
+    with pytest.raises(build.SamUnavailable, match="missing not found"):
         build.find_sam("missing")
 
 
 @pytest.mark.parametrize("source", ["template.yaml", "functions/submit_task/app.py", "layers/fluxgate/Makefile"])
-def test_a_build_is_stale_when_a_source_is_newer(source: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_build_is_stale_if_a_source_is_newer(source: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     built = tmp_path / ".aws-sam/build/template.yaml"
     monkeypatch.setattr(build, "ROOT", tmp_path)
     monkeypatch.setattr(build, "TEMPLATE", built)

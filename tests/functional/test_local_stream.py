@@ -1,4 +1,4 @@
-"""How the local stack feeds a stream to a function that fails: order, retries, halving, failure destination."""
+"""The local stream poller with a failing function: order, retries, bisection and failure destination."""
 
 import json
 from collections.abc import Callable
@@ -18,24 +18,24 @@ Handler = Callable[[list[str]], Any]
 
 
 class Bucket:
-    """S3, as far as the failure destination needs it."""
+    """The part of an S3 client that the failure destination uses."""
 
     def __init__(self) -> None:
         self.records: list[dict[str, Any]] = []
         self.keys: list[str] = []
-        self.looked_for: set[str] = set()
+        self.checked: set[str] = set()
 
     def head_bucket(self, *, Bucket: str) -> None:  # noqa: N803
-        self.looked_for.add(Bucket)
+        self.checked.add(Bucket)
 
     def put_object(self, *, Bucket: str, Key: str, Body: bytes, **_: str) -> None:  # noqa: N803
-        assert Bucket in self.looked_for
+        assert Bucket in self.checked
         self.keys.append(Key)
         self.records.append(json.loads(Body))
 
 
 class Feed:
-    """A poller whose function is a Python function of sequence numbers."""
+    """A poller whose function is a Python function that takes the sequence numbers of a batch."""
 
     def __init__(self, handler: Handler, **settings: Any) -> None:
         self.batches: list[list[str]] = []
@@ -68,73 +68,73 @@ class Feed:
     def _invoke(self, _: str, event: Any) -> Invocation:
         numbers = [record["dynamodb"]["SequenceNumber"] for record in event["Records"]]
         self.batches.append(numbers)
-        answer = self._handler(numbers)
-        if isinstance(answer, Exception):
-            return Invocation.failed("request", type(answer).__name__, str(answer))
-        return Invocation("request", {"batchItemFailures": [{"itemIdentifier": number} for number in answer]})
+        result = self._handler(numbers)
+        if isinstance(result, Exception):
+            return Invocation.failed("request", type(result).__name__, str(result))
+        return Invocation("request", {"batchItemFailures": [{"itemIdentifier": number} for number in result]})
 
     @property
-    def set_aside(self) -> list[list[str]]:
+    def discarded(self) -> list[list[str]]:
         payloads = [json.loads(record["payload"]) for record in self.bucket.records]
         return [[it["dynamodb"]["SequenceNumber"] for it in payload["Records"]] for payload in payloads]
 
 
 @pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("local.stream.LONGEST_PAUSE", 0)
+def _no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local.stream.MAX_BACKOFF", 0)
 
 
-def test_what_succeeds_is_delivered_once() -> None:
+def test_successful_records_are_delivered_once() -> None:
     feed = Feed(lambda _: [])
     feed.deliver("1", "2", "3")
     assert feed.batches == [["1", "2", "3"]]
-    assert feed.set_aside == []
+    assert feed.discarded == []
 
 
-def test_after_a_reported_failure_delivery_goes_on_from_there() -> None:
+def test_after_a_reported_failure_delivery_resumes_at_that_record() -> None:
     failures = iter([["2"], []])
     feed = Feed(lambda _: next(failures))
     feed.deliver("1", "2", "3")
     assert feed.batches == [["1", "2", "3"], ["2", "3"]]
 
 
-def test_one_bad_record_is_isolated_and_the_others_are_handled_in_order() -> None:
+def test_a_bad_record_is_isolated_and_the_others_are_processed_in_order() -> None:
     feed = Feed(lambda numbers: ["3"] if "3" in numbers else [])
     feed.deliver("1", "2", "3", "4", "5", "6")
-    assert feed.set_aside == [["3"]]
-    assert feed.batches.count(["3"]) == 3  # once, and two retries
+    assert feed.discarded == [["3"]]
+    assert feed.batches.count(["3"]) == 3  # one invocation and two retries
     handled = [number for batch in feed.batches if "3" not in batch for number in batch]
     assert handled == ["4", "5", "6"]
 
 
-def test_a_function_that_raises_has_its_batch_halved_at_no_cost_of_retries() -> None:
+def test_bisecting_a_failed_batch_does_not_count_as_a_retry() -> None:
     feed = Feed(lambda numbers: ValueError("poison") if "2" in numbers else [], retries=0)
     feed.deliver("1", "2", "3", "4")
     assert feed.batches == [["1", "2", "3", "4"], ["1", "2"], ["1"], ["2"], ["3", "4"]]
-    assert feed.set_aside == [["2"]]
+    assert feed.discarded == [["2"]]
 
 
-def test_without_halving_a_batch_is_set_aside_whole() -> None:
+def test_without_bisection_the_whole_batch_is_discarded() -> None:
     feed = Feed(lambda _: ValueError("poison"), bisects=False, retries=1)
     feed.deliver("1", "2")
     assert feed.batches == [["1", "2"]] * 2
-    assert feed.set_aside == [["1", "2"]]
+    assert feed.discarded == [["1", "2"]]
 
 
-def test_a_report_about_unknown_records_fails_the_batch() -> None:
+def test_a_report_of_unknown_records_fails_the_batch() -> None:
     feed = Feed(lambda _: ["99"], bisects=False, retries=0)
     feed.deliver("1", "2")
-    assert feed.set_aside == [["1", "2"]]
+    assert feed.discarded == [["1", "2"]]
 
 
-def test_without_a_retry_limit_delivery_goes_on_until_it_succeeds() -> None:
+def test_without_a_retry_limit_delivery_continues_until_success() -> None:
     failures = iter([["1"]] * 20 + [[]])
     feed = Feed(lambda _: next(failures), retries=None)
     feed.deliver("1")
     assert len(feed.batches) == 21
 
 
-def test_the_failure_destination_gets_lambdas_invocation_record() -> None:
+def test_the_failure_destination_receives_lambdas_invocation_record() -> None:
     feed = Feed(lambda _: ["1"], retries=1)
     feed.deliver("1")
     (record,), (key,) = feed.bucket.records, feed.bucket.keys
@@ -145,16 +145,16 @@ def test_the_failure_destination_gets_lambdas_invocation_record() -> None:
     assert key.startswith("aws/lambda/")
 
 
-def test_only_records_that_a_filter_wants_reach_the_function() -> None:
+def test_only_records_that_match_a_filter_reach_the_function() -> None:
     feed = Feed(lambda _: [], filters=('{"eventName":["INSERT"],"dynamodb":{"NewImage":{"status":{"S":["new"]}}}}',))
     record = {"eventName": "INSERT", "dynamodb": {"NewImage": {"status": {"S": "new"}}}}
-    assert feed.poller.wanted(record)
-    assert not feed.poller.wanted({**record, "eventName": "REMOVE"})
-    assert not feed.poller.wanted({**record, "dynamodb": {"NewImage": {"status": {"S": "old"}}}})
-    assert not feed.poller.wanted({**record, "dynamodb": {"OldImage": {"status": {"S": "new"}}}})
+    assert feed.poller.matches(record)
+    assert not feed.poller.matches({**record, "eventName": "REMOVE"})
+    assert not feed.poller.matches({**record, "dynamodb": {"NewImage": {"status": {"S": "old"}}}})
+    assert not feed.poller.matches({**record, "dynamodb": {"OldImage": {"status": {"S": "new"}}}})
 
 
-def test_a_real_stream_is_read_from_its_beginning_and_in_order(backing: Stack) -> None:
+def test_a_stream_is_read_from_its_beginning_in_order(backing: Stack) -> None:
     (source,) = [it for it in backing.deployment.event_sources if it.service == "dynamodb"]
     table = backing.deployment.resources["TasksTable"]
     for number in range(5):

@@ -181,7 +181,7 @@ def test_task_is_returned_when_the_wait_ends(functions: Functions, monkeypatch: 
 
 def test_slow_submission_counts_against_the_wait(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fluxgate.submission.waiting.MAX_WAIT", 0.5)
-    functions.simulator.behave(Behaviour(answer_delay=0.6, callbacks=0))
+    functions.simulator.behave(Behaviour(response_delay=0.6, callbacks=0))
     assert call(functions, "flux_generate_image", prompt="a fox").success["status"] == "processing"
     assert "dynamodb:GetItem" not in functions.calls
 

@@ -22,7 +22,7 @@ from fluxgate.reconciliation import repairs
 from fluxgate.tasks.items import timestamp
 from fluxgate.tasks.model import Delivery, DeliveryState, Image, Status, Task, TaskError, token_hash
 from fluxgate.tasks.schedule import next_due
-from local.providers.acedata import Answer, Behaviour, Refusal
+from local.providers.acedata import Behaviour, Refusal, ResponseKind
 from tests.harness import Context, Functions, event
 
 MINUTE = event("reconcile_tasks.good_minute")
@@ -151,7 +151,7 @@ def world(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wor
     world = World(functions)
     world.clear()
     yield world
-    functions.simulator._orders.clear()
+    functions.simulator._overrides.clear()
     functions.simulator._listing = False
     world.clear()
 
@@ -309,11 +309,11 @@ OUTAGES = {
     "500": Behaviour(refusal=Refusal.of("api_error")),
     "bad token": Behaviour(refusal=Refusal.of("invalid_token")),
     "no balance": Behaviour(refusal=Refusal.of("used_up")),
-    "html": Behaviour(answer=Answer.HTML),
-    "html, 200": Behaviour(answer=Answer.HTML, answer_status=200),
-    "garbled": Behaviour(answer=Answer.GARBLED, answer_status=200),
-    "dropped": Behaviour(answer=Answer.DROPPED),
-    "reset": Behaviour(answer=Answer.RESET),
+    "html": Behaviour(response=ResponseKind.HTML),
+    "html, 200": Behaviour(response=ResponseKind.HTML, response_status=200),
+    "garbled": Behaviour(response=ResponseKind.GARBLED, response_status=200),
+    "dropped": Behaviour(response=ResponseKind.DROPPED),
+    "reset": Behaviour(response=ResponseKind.RESET),
 }
 
 

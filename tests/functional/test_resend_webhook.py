@@ -11,7 +11,7 @@ import pytest
 
 from fluxgate.tasks.model import OUTCOMES, Delivery, DeliveryState, Status, Task, TaskError
 from fluxgate.tasks.schedule import DELIVERED_WITHIN
-from local.providers.acedata.listener import Listener, Reply, Request
+from local.providers.listener import HttpRequest, HttpResponse, Listener
 from tests.harness import OWNER, Event, Functions, Response, event
 
 RESEND = event("resend_webhook.good_task")
@@ -93,9 +93,9 @@ def receiver() -> Iterator[tuple[str, list[str]]]:
     """The URL of a real one, and the ids of what it was sent."""
     heard: list[str] = []
 
-    def answer(request: Request) -> Reply:
+    def answer(request: HttpRequest) -> HttpResponse:
         heard.append(request.headers["webhook-id"])
-        return Reply(200, "text/plain", b"")
+        return HttpResponse(200, "text/plain", b"")
 
     listener = Listener(answer, "127.0.0.1", 0)
     listener.start()

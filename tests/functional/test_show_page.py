@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from fluxgate.api.files import FILES, POLICY
-from local.gateway import Front
 from local.openapi import Route, rest_api
+from local.rest_api import RestApi
 from local.stack import LAYER, ROOT
 from local.template import of_type, translate
 from local.worker import Invocation
@@ -38,7 +38,7 @@ def routed(method: str, path: str) -> Route | None:
     def submit(function: str, _: object) -> Future[Invocation]:
         raise AssertionError(function)
 
-    found = Front(API, submit).find(method, path)
+    found = RestApi(API, submit, {}).find_route(method, path)
     return found[0] if found else None
 
 

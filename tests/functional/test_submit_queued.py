@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from fluxgate.tasks.model import Attempt, Status, Task, TaskError
-from local.providers.acedata import Answer, Behaviour, Refusal
+from local.providers.acedata import Behaviour, Refusal, ResponseKind
 from tests.harness import Event, Functions, Queue, event
 
 ORDER = event("submit_queued.good_order")
@@ -134,7 +134,7 @@ def _fields(task: Task) -> dict[str, Any]:
 
 
 def test_an_unknown_outcome_is_not_repeated(functions: Functions, queued: Task) -> None:
-    functions.simulator.behave(Behaviour(answer=Answer.DROPPED, callbacks=0))
+    functions.simulator.behave(Behaviour(response=ResponseKind.DROPPED, callbacks=0))
     submit(functions, deferred(queued))
     assert functions.stored(queued.task_id).status is Status.SUBMITTING
     posted = len(functions.simulator.submissions)

@@ -25,7 +25,7 @@ from fluxgate.providers.port import Accepted
 from fluxgate.submission.waiting import Wait
 from fluxgate.tasks.model import Image, Status, Task, token_hash
 from fluxgate.wire.requests import GenerateRequest
-from local.providers.acedata import Answer, Behaviour, Form, Refusal, Simulator
+from local.providers.acedata import Behaviour, ErrorShape, Refusal, ResponseKind, Simulator
 from tests.harness import Event, Functions, Queue, event, with_body
 
 GENERATE = event("submit_task.good_generate")
@@ -180,7 +180,7 @@ REFUSALS = [
     Refusal.of("invalid_token"),
     Refusal.of("api_error"),
     Refusal.of("timeout"),
-    Refusal.of("bad_request", form=Form.FLAGGED),
+    Refusal.of("bad_request", shape=ErrorShape.FLAGGED),
 ]
 
 
@@ -196,7 +196,7 @@ def test_a_refusal_of_the_provider_fails_the_task_in_its_own_words(functions: Fu
     assert functions.metrics()["TaskFailed"] == 1
 
 
-NOT_ACCEPTED = [Refusal.of("too_many_requests"), Refusal(429, None, "slow down", Form.STRING)]
+NOT_ACCEPTED = [Refusal.of("too_many_requests"), Refusal(429, None, "slow down", ErrorShape.STRING)]
 
 
 @pytest.mark.parametrize("refusal", NOT_ACCEPTED)
@@ -278,10 +278,10 @@ def test_a_key_that_is_none_is_named(functions: Functions, key: str) -> None:
 
 
 UNKNOWN = {
-    "gateway error": Behaviour(answer=Answer.HTML, answer_status=502),
-    "garbled": Behaviour(answer=Answer.GARBLED, answer_status=200),
-    "dropped": Behaviour(answer=Answer.DROPPED),
-    "reset": Behaviour(answer=Answer.RESET),
+    "gateway error": Behaviour(response=ResponseKind.HTML, response_status=502),
+    "garbled": Behaviour(response=ResponseKind.GARBLED, response_status=200),
+    "dropped": Behaviour(response=ResponseKind.DROPPED),
+    "reset": Behaviour(response=ResponseKind.RESET),
     "dropped and lost": Behaviour(accepted=False),
 }
 
@@ -298,7 +298,7 @@ def test_an_unknown_outcome_stays_open_and_is_never_repeated(functions: Function
 
 def test_a_provider_that_hangs_is_left_in_time(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fluxgate.http.trusted.PROVIDER_STALL_SECONDS", 0.5)
-    functions.simulator.behave(Behaviour(answer=Answer.HANGING, callbacks=0))
+    functions.simulator.behave(Behaviour(response=ResponseKind.HANGING, callbacks=0))
     answer = functions.http("submit_task", GENERATE)
     assert (answer.status, answer.body["status"]) == (202, "processing")
     assert functions.metrics()["SubmissionUnknown"] == 1

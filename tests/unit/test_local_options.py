@@ -1,11 +1,11 @@
-"""What a person may say by environment variables, and that a wrong one is named."""
+"""The environment variables that configure the local stack."""
 
 import pytest
 
 from local import options
 
 
-def test_a_number_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_number_is_reported_by_the_variables_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COUNT", "abc")
     with pytest.raises(options.OptionError, match="COUNT must be a whole number"):
         options.number("COUNT")
@@ -13,7 +13,7 @@ def test_a_number_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     assert options.number("COUNT") is None
 
 
-def test_a_token_alone_means_the_real_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_alone_selects_the_real_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FLUX_API_URL", "CALLBACK_BASE_URL", "SIMULATOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FLUX_API_TOKEN", "token")

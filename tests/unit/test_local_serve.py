@@ -1,10 +1,10 @@
-"""What `make serve` shows of the functions' lines."""
+"""The log lines that `make serve` prints."""
 
 import json
 
 import pytest
 
-from local.serve import step
+from local.serve import format_line
 from local.telemetry import LogLine
 
 
@@ -13,24 +13,26 @@ def _line(**record: object) -> LogLine:
     return LogLine("submit_task", json.dumps({**standard, **record}))
 
 
-def test_a_record_becomes_its_message_and_its_facts() -> None:
+def test_a_record_is_shown_as_its_message_and_fields() -> None:
     line = _line(message="Task submitted", task_id="t1", xray_trace_id="x", function_name="f")
-    assert step(line) == "submit_task  Task submitted  task_id=t1"
+    assert format_line(line) == "submit_task  Task submitted  task_id=t1"
 
 
-def test_what_is_worse_than_information_says_so() -> None:
-    assert step(_line(level="WARNING", message="Image not archived")) == "submit_task  WARNING Image not archived"
+def test_levels_above_info_are_shown() -> None:
+    assert (
+        format_line(_line(level="WARNING", message="Image not archived")) == "submit_task  WARNING Image not archived"
+    )
 
 
-def test_of_a_traceback_only_what_was_raised_is_shown() -> None:
+def test_only_the_last_line_of_a_traceback_is_shown() -> None:
     line = _line(message="Record failed", exception="Traceback (most recent call last):\n  File x\nKeyError: 'id'\n")
-    assert step(line) == "submit_task  Record failed  exception=KeyError: 'id'"
+    assert format_line(line) == "submit_task  Record failed  exception=KeyError: 'id'"
 
 
 @pytest.mark.parametrize("text", ["Traceback (most recent call last):", '"a string"', "{broken"])
-def test_other_lines_are_shown_as_they_are(text: str) -> None:
-    assert step(LogLine("submit_task", text)) == f"submit_task  {text}"
+def test_other_lines_are_shown_unchanged(text: str) -> None:
+    assert format_line(LogLine("submit_task", text)) == f"submit_task  {text}"
 
 
 def test_metrics_are_not_shown() -> None:
-    assert step(_line(_aws={"Timestamp": 1})) is None
+    assert format_line(_line(_aws={"Timestamp": 1})) is None

@@ -1,1 +1,1 @@
-"""The OpenAPI document and its page, generated from the functions' models."""
+"""Generates the OpenAPI document and its HTML page from the functions' models and the template."""

@@ -1,8 +1,14 @@
-"""`python -m tools.openapi` writes the document and its page to where `show_page` serves them from."""
+"""`python -m tools.openapi` writes the OpenAPI document and its HTML page into functions/show_page."""
 
-import sys
+from local.stack import ROOT
+from tools.openapi.files import generate
 
-from tools.openapi.document import main
+
+def main() -> None:
+    for path, content in generate().items():
+        path.write_text(content)
+        print(f"Wrote {path.relative_to(ROOT)}")
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,4 +1,4 @@
-"""The API's document as a page for people: plain HTML without a script, written beside the document."""
+"""Renders the OpenAPI document as an HTML page without scripts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEAD = """<!doctype html>
   <meta charset="utf-8">
   <meta name="viewport" content="width=device-width, initial-scale=1">
   <meta name="color-scheme" content="light dark">
-  <title>fluxgate: the API</title>
+  <title>fluxgate API</title>
   <link rel="icon" href="icon.svg" type="image/svg+xml">
   <link rel="stylesheet" href="page.css">
   <link rel="stylesheet" href="docs.css">
@@ -25,7 +25,7 @@ HEAD = """<!doctype html>
 <body class="docs">
   <header>
     <h1><img src="icon.svg" alt="" width="30" height="30">fluxgate</h1>
-    <nav aria-label="Pages"><a href="./">Make pictures</a> <a href="openapi.json">openapi.json</a></nav>
+    <nav aria-label="Pages"><a href="./">Generate images</a> <a href="openapi.json">openapi.json</a></nav>
   </header>
 """
 FOOT = """</body>
@@ -34,7 +34,7 @@ FOOT = """</body>
 
 
 def page(document: dict[str, Any]) -> str:
-    """The whole of it, from an OpenAPI document of ours."""
+    """The page of a document that tools.openapi.document generated."""
     operations = [
         (method, path, operation)
         for tag in document["tags"]
@@ -47,19 +47,19 @@ def page(document: dict[str, Any]) -> str:
         for *_, operation in operations
     )
     schemas = document["components"]["schemas"]
-    # Those stand with the operations.
-    bodies = {_name(_body(operation)) for *_, operation in operations if _body(operation)}
-    shown = {name: schema for name, schema in schemas.items() if "properties" in schema and name not in bodies}
+    # Schemas of request bodies are shown with their operations.
+    bodies = {_schema_name(_body(operation)) for *_, operation in operations if _body(operation)}
+    objects = {name: schema for name, schema in schemas.items() if "properties" in schema and name not in bodies}
     content = "\n".join(
         [
             f'<nav class="contents" aria-label="Contents"><ol>{links}',
             '<li><a href="#schemas">Objects</a></li></ol></nav>',
             "<main>",
-            f"<p>{_words(document['info']['description'])}</p>",
-            "<p>Every request carries an API key in the header <code>x-api-key</code>.</p>",
+            f"<p>{_text(document['info']['description'])}</p>",
+            "<p>Send your API key with every request, in the header <code>x-api-key</code>.</p>",
             *(_operation(method, path, operation, schemas) for method, path, operation in operations),
             '<section id="schemas"><h2>Objects</h2>',
-            *(_schema(name, schema) for name, schema in shown.items()),
+            *(_schema(name, schema) for name, schema in objects.items()),
             "</section></main>",
         ]
     )
@@ -74,38 +74,37 @@ def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[
         f'<p class="route"><span class="method">{method.upper()}</span> <code>{escape(path)}</code></p>',
     ]
     if description := operation.get("description"):
-        parts.append(f"<p>{_words(description)}</p>")
+        parts.append(f"<p>{_text(description)}</p>")
     if parameters := operation.get("parameters"):
         rows = (
-            (_code(it["name"]), it["in"], _type(it["schema"]), _words(it.get("description", ""))) for it in parameters
+            (_code(it["name"]), it["in"], _type(it["schema"]), _text(it.get("description", ""))) for it in parameters
         )
         parts.append(_table("Parameters", ("name", "in", "type", ""), rows))
     if content:
-        parts.append(_fields("Body", schemas[_name(content)]))
+        parts.append(_fields("Body", schemas[_schema_name(content)]))
         parts += [_example(method, path, example["value"]) for example in content["examples"].values()]
     else:
         parts.append(_example(method, path, None))
-    answers = (
-        (_code(status), _words(answer["description"]), _answer(answer))
-        for status, answer in operation["responses"].items()
+    responses = (
+        (_code(status), _text(response["description"]), _response_type(response))
+        for status, response in operation["responses"].items()
     )
-    parts += [_table("Answers", ("status", "", "object"), answers), "</article>"]
+    parts += [_table("Responses", ("status", "", "object"), responses), "</article>"]
     return "\n".join(parts)
 
 
 def _body(operation: dict[str, Any]) -> dict[str, Any]:
-    """The content of a request; empty where there is none."""
+    """The content of the request body, empty if there is none."""
     return dict(operation.get("requestBody", {}).get("content", {}).get("application/json", {}))
 
 
-def _name(content: dict[str, Any]) -> str:
-    """Of the content's schema."""
+def _schema_name(content: dict[str, Any]) -> str:
     return str(content["schema"]["$ref"].rpartition("/")[2])
 
 
 def _schema(name: str, schema: dict[str, Any]) -> str:
-    words = f"<p>{_words(schema['description'])}</p>" if "description" in schema else ""
-    return f'<article id="{name}"><h3>{name}</h3>{words}{_fields("Fields", schema)}</article>'
+    description = f"<p>{_text(schema['description'])}</p>" if "description" in schema else ""
+    return f'<article id="{name}"><h3>{name}</h3>{description}{_fields("Fields", schema)}</article>'
 
 
 def _fields(caption: str, schema: dict[str, Any]) -> str:
@@ -114,7 +113,7 @@ def _fields(caption: str, schema: dict[str, Any]) -> str:
         (
             _code(name) + (" <small>required</small>" if name in required and caption == "Body" else ""),
             _type(field),
-            _words(field.get("description", "")) + _default(field),
+            _text(field.get("description", "")) + _default(field),
         )
         for name, field in schema["properties"].items()
     )
@@ -151,8 +150,8 @@ def _limits(kind: str, schema: dict[str, Any]) -> str:
     return f"{named}, {limits}{' characters' if kind == 'string' else ''}"
 
 
-def _answer(answer: dict[str, Any]) -> str:
-    content = next(iter(answer.get("content", {}).values()), None)
+def _response_type(response: dict[str, Any]) -> str:
+    content = next(iter(response.get("content", {}).values()), None)
     return _type(content["schema"]) if content else ""
 
 
@@ -160,8 +159,8 @@ def _example(method: str, path: str, body: object) -> str:
     verb = "" if method == "get" or body else f"-X {method.upper()} "
     command = f'curl {verb}$API{path} -H "x-api-key: $KEY"'
     if body:
-        sent = json.dumps(body, ensure_ascii=False)
-        command += f" -H 'content-type: application/json' \\\n  -d '{sent}'"
+        data = json.dumps(body, ensure_ascii=False)
+        command += f" -H 'content-type: application/json' \\\n  -d '{data}'"
     return f"<pre><code>{escape(command, quote=False)}</code></pre>"
 
 
@@ -176,8 +175,8 @@ def _code(text: str) -> str:
     return f"<code>{escape(text)}</code>"
 
 
-def _words(text: str) -> str:
-    """Our own descriptions: text with `code` in it."""
+def _text(text: str) -> str:
+    """A description as HTML, with `code` in backquotes."""
     return "".join(
         f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(escape(text, quote=False).split("`"))
     )

@@ -1,4 +1,4 @@
-"""What the simulated provider can be told to do, and the vendor's words for it."""
+"""The simulator's configurable behaviour, and the errors that the vendor documents."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -6,35 +6,35 @@ from http import HTTPStatus
 from typing import Any, Literal, Self
 
 
-class Form(StrEnum):
-    """The shapes in which the vendor's `error` has been seen."""
+class ErrorShape(StrEnum):
+    """The observed shapes of `error` in the vendor's responses."""
 
     OBJECT = "object"
-    FLAGGED = "flagged"  # the object, with `"success": false` beside it
+    FLAGGED = "flagged"  # an object, with `"success": false` beside it
     STRING = "string"
     NULL = "null"
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """The vendor says no. Without a code, only the message is given."""
+    """An error of the vendor. Without a code, its body has only the message."""
 
     status: int
     code: str | None
     message: str
-    form: Form = Form.OBJECT
+    shape: ErrorShape = ErrorShape.OBJECT
 
     @classmethod
-    def of(cls, code: str, status: int | None = None, form: Form = Form.OBJECT) -> Self:
-        """A documented error by its code; `status` picks one where the documents give two."""
+    def of(cls, code: str, status: int | None = None, shape: ErrorShape = ErrorShape.OBJECT) -> Self:
+        """A documented error by its code. `status` selects one of several with the same code."""
         found = next(r for r in DOCUMENTED if r.code == code and status in {None, r.status})
-        return cls(found.status, found.code, found.message, form)
+        return cls(found.status, found.code, found.message, shape)
 
     def body(self, **ids: str) -> dict[str, Any]:
-        """The JSON of an answer or of a failed generation, with the ids that belong to it."""
-        named = {"code": self.code, "message": self.message} if self.code else {"message": self.message}
-        error = {Form.STRING: self.message, Form.NULL: None}.get(self.form, named)
-        flag = {"success": False} if self.form is Form.FLAGGED else {}
+        """The JSON body of a response or of a failed generation."""
+        as_object = {"code": self.code, "message": self.message} if self.code else {"message": self.message}
+        error = {ErrorShape.STRING: self.message, ErrorShape.NULL: None}.get(self.shape, as_object)
+        flag = {"success": False} if self.shape is ErrorShape.FLAGGED else {}
         return {**flag, **ids, "error": error}
 
 
@@ -57,66 +57,66 @@ DOCUMENTED = (
 )
 
 
-class Answer(StrEnum):
-    """How a request is answered that the provider has not refused."""
+class ResponseKind(StrEnum):
+    """The kind of response to a request that the provider does not refuse."""
 
     JSON = "json"
-    HTML = "html"  # the error page of a gateway, with `answer_status`
-    GARBLED = "garbled"  # `answer_status` and half a JSON document
-    DROPPED = "dropped"  # the connection ends without a byte
-    RESET = "reset"  # as dropped, with a TCP reset
-    HANGING = "hanging"  # no byte until the client leaves or the simulator closes
+    HTML = "html"  # a gateway's error page, with `response_status`
+    GARBLED = "garbled"  # half a JSON document, with `response_status`
+    DROPPED = "dropped"  # the connection closes without a response
+    RESET = "reset"  # as DROPPED, with a TCP reset
+    HANGING = "hanging"  # no response until the client disconnects or the simulator closes
 
 
 class ImageFault(StrEnum):
-    """What is wrong with the download of an image."""
+    """A fault injected into the download of an image."""
 
-    WRONG_TYPE = "wrong_type"  # the picture, called text/plain
+    WRONG_TYPE = "wrong_type"  # the image as text/plain
     EXPIRED = "expired"  # 403
     MISSING = "missing"  # 404
     UNAVAILABLE = "unavailable"  # 503
-    SLOW = "slow"  # `image_piece` bytes at a time, `image_delay` apart
-    TRUNCATED = "truncated"  # Content-Length says more than is sent
-    HUGE = "huge"  # `huge_bytes` of a valid PNG, of undeclared length
-    NOT_AN_IMAGE = "not_an_image"  # an HTML page, called image/png
+    SLOW = "slow"  # chunks of `image_chunk` bytes, `image_delay` seconds apart
+    TRUNCATED = "truncated"  # fewer bytes than Content-Length
+    HUGE = "huge"  # a valid PNG padded to `huge_bytes`, without Content-Length
+    NOT_AN_IMAGE = "not_an_image"  # an HTML page as image/png
     EMPTY = "empty"
-    REDIRECT = "redirect"  # 302 to the picture itself
+    REDIRECT = "redirect"  # 302 to the image itself
 
 
 @dataclass(frozen=True, kw_only=True)
 class Behaviour:
-    """One submission's way through the provider. The default is a vendor in good order. Times are in seconds."""
+    """How the simulator processes a submission. The default is success. Times are in seconds."""
 
     refusal: Refusal | None = None
-    accepted: bool = True  # False: the request is lost, and its connection breaks unless `answer` says otherwise
-    answer: Answer = Answer.JSON
-    answer_status: int = HTTPStatus.BAD_GATEWAY
-    answer_delay: float = 0
-    answer_success: bool = False  # `"success": true` beside the task's id
+    accepted: bool = True  # False loses the request; the connection drops unless `response` is set
+    response: ResponseKind = ResponseKind.JSON
+    response_status: int = HTTPStatus.BAD_GATEWAY
+    response_delay: float = 0
+    response_success: bool = False  # adds `"success": true` beside the task's id
 
     latency: float = 0.5  # of generation; math.inf waits for Simulator.release()
-    failure: Refusal | None = None  # of generation; its status counts only where the answer waits for it
-    image_count: int | None = None  # None: as many as asked; 0: success without images
+    failure: Refusal | None = None  # of generation; its status applies only to a response that waits for the result
+    image_count: int | None = None  # None: as requested; 0: success without images
     seeds: bool = True
     timings: Literal["object", "number"] = "object"
 
-    callbacks: int = 1  # 0: lost; 2 and more: repeated
-    callback_early: bool = False  # generation and callback come before the answer
+    callbacks: int = 1  # number of callbacks sent: 0 loses it, 2 or more repeat it
+    callback_early: bool = False  # generation and callback complete before the response
     callback_delay: float = 0  # between the end of generation and the callback
-    callback_timeout: float = 10  # the vendor's is not documented
-    callback_retries: int = 0  # after an answer other than 2xx
+    callback_timeout: float = 10  # the vendor does not document its timeout
+    callback_retries: int = 0  # after a response other than 2xx
 
-    running_response: bool = False  # a running task shows a response without data
+    running_response: bool = False  # shows a response without data on running tasks
     timestamps: bool = True  # `started_at`, `finished_at`, `elapsed`
-    listed: bool = True  # False: /flux/tasks does not know the task
+    listed: bool = True  # False hides the task from /flux/tasks
 
     image_format: Literal["png", "jpeg", "webp"] = "png"
     image_fault: ImageFault | None = None
-    image_fault_times: int | None = None  # downloads of each image that go wrong; None: all
+    image_fault_times: int | None = None  # number of faulty downloads of each image; None: all
     image_delay: float = 0.1
-    image_piece: int = 64
+    image_chunk: int = 64  # bytes
     huge_bytes: int = 64 * 1024 * 1024
 
     def but(self, **changes: Any) -> Self:
-        """A copy with some settings changed."""
+        """A copy with some fields changed."""
         return replace(self, **changes)

@@ -1,42 +1,44 @@
-"""The simulator's command-line flags, for itself and for programs that contain one."""
+"""The simulator's command-line flags, for its own command and for SIMULATOR=."""
 
 import argparse
 import random
 from collections.abc import Callable
 
 from local.providers.acedata.behaviour import DOCUMENTED, Behaviour, Refusal
-from local.providers.acedata.rules import MODELS, NEWEST_MODELS
 from local.providers.acedata.server import Simulator
+from local.providers.acedata.validation import MODELS, NEWEST_MODELS
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Flags of how the provider behaves; where it listens is the program's affair."""
-    group = parser.add_argument_group("simulated provider")
-    group.add_argument("--latency", type=float, default=0.5, metavar="SECONDS", help="of a generation (0.5)")
-    group.add_argument("--fail", type=_rate, default=0, metavar="RATE", help="part of the generations that fail")
-    group.add_argument("--refuse", type=_rate, default=0, metavar="RATE", help="part of the requests that are refused")
+    """Add the flags for the provider's behaviour. Flags for its address are left to the program."""
+    group = parser.add_argument_group("simulated provider", "Rates are between 0 and 1.")
+    group.add_argument("--latency", type=float, default=0.5, metavar="SECONDS", help="duration of a generation (0.5)")
+    group.add_argument("--fail", type=_rate, default=0, metavar="RATE", help="share of generations that fail (0)")
+    group.add_argument("--refuse", type=_rate, default=0, metavar="RATE", help="share of requests that are refused (0)")
     codes = sorted({refusal.code for refusal in DOCUMENTED if refusal.code})
-    group.add_argument("--refuse-code", choices=codes, default="too_many_requests", help="why (too_many_requests)")
-    group.add_argument("--lose", type=_rate, default=0, metavar="RATE", help="part of the callbacks that are lost")
-    group.add_argument("--repeat", type=int, default=1, metavar="N", help="times that each callback is sent (1)")
-    group.add_argument("--late", type=float, default=0, metavar="SECONDS", help="between the end and the callback")
-    group.add_argument("--early", action="store_true", help="call back before the submission is answered")
-    group.add_argument("--flux-token", metavar="TOKEN", help="the only token accepted; without it any is")
-    group.add_argument("--newest-models", action="store_true", help="refuse flux-pro-1.1 and flux-pro-1.1-ultra")
-    group.add_argument("--list-tasks", action="store_true", help="let /flux/tasks list tasks without ids")
+    group.add_argument(
+        "--refuse-code", choices=codes, default="too_many_requests", help="error code of refusals (too_many_requests)"
+    )
+    group.add_argument("--lose", type=_rate, default=0, metavar="RATE", help="share of callbacks that are lost (0)")
+    group.add_argument("--repeat", type=int, default=1, metavar="N", help="number of times each callback is sent (1)")
+    group.add_argument("--late", type=float, default=0, metavar="SECONDS", help="delay of callbacks (0)")
+    group.add_argument("--early", action="store_true", help="send the callback before the response")
+    group.add_argument("--flux-token", metavar="TOKEN", help="the only accepted token (any)")
+    group.add_argument("--newest-models", action="store_true", help="reject flux-pro-1.1 and flux-pro-1.1-ultra")
+    group.add_argument("--list-tasks", action="store_true", help="enable listing of tasks without ids at /flux/tasks")
 
 
 def simulator_from(
     flags: argparse.Namespace, host: str = "127.0.0.1", port: int = 0, *, public_url: str | None = None
 ) -> Simulator:
-    """A simulator that behaves as the flags say, not yet started."""
-    good = Behaviour(
+    """A simulator with the behaviour that the flags select, not yet started."""
+    default = Behaviour(
         latency=flags.latency, callbacks=flags.repeat, callback_delay=flags.late, callback_early=flags.early
     )
     simulator = Simulator(
         host,
         port,
-        behaviour=good,
+        behaviour=default,
         token=flags.flux_token,
         public_url=public_url,
         models=NEWEST_MODELS if flags.newest_models else MODELS,
@@ -44,9 +46,9 @@ def simulator_from(
         verbose=getattr(flags, "verbose", False),
     )
     for rate, behaviour in (
-        (flags.refuse, good.but(refusal=Refusal.of(flags.refuse_code))),
-        (flags.fail, good.but(failure=Refusal.of("api_error"))),
-        (flags.lose, good.but(callbacks=0)),
+        (flags.refuse, default.but(refusal=Refusal.of(flags.refuse_code))),
+        (flags.fail, default.but(failure=Refusal.of("api_error"))),
+        (flags.lose, default.but(callbacks=0)),
     ):
         simulator.behave(behaviour, times=None, when=_chance(rate))
     return simulator

@@ -1,4 +1,4 @@
-"""The life of an accepted task at the simulated provider: wait, finish, call back."""
+"""Processes accepted tasks: waits, finishes the generation and sends callbacks."""
 
 import math
 from collections.abc import Callable
@@ -10,26 +10,26 @@ from local.providers.acedata.records import Callback, Task
 
 
 class Generation:
-    """Takes tasks to their end in threads of its own, until closed."""
+    """Processes each task in a thread of its own."""
 
     def __init__(self, record: Callable[[Callback | Task], None], base_url: str) -> None:
-        """`record` is told of each finished task and each callback; image URLs begin with `base_url`."""
+        """`record` is called with each finished task and each callback. `base_url` is the base of image URLs."""
         self._record = record
         self._base_url = base_url
         self._closing = Event()
         self._threads: list[Thread] = []
 
-    def begin(self, task: Task) -> None:
-        """Start a task; where its callback comes early, return only after it."""
+    def start(self, task: Task) -> None:
+        """Start processing a task. With `callback_early`, return after its callback."""
         if task.behaviour.callback_early:
-            self._live(task)
+            self._run(task)
             return
-        thread = Thread(target=self._live, args=(task,), name=f"generation-{task.id}")
+        thread = Thread(target=self._run, args=(task,), name=f"generation-{task.id}")
         self._threads = [running for running in self._threads if running.is_alive()] + [thread]
         thread.start()
 
     def pause(self, seconds: float) -> None:
-        """Wait, but not beyond closing."""
+        """Wait for `seconds` or until closed."""
         self._closing.wait(seconds)
 
     @property
@@ -37,7 +37,7 @@ class Generation:
         return self._closing.is_set()
 
     def close(self, tasks: list[Task]) -> None:
-        """Leave `tasks` unfinished and wait for the threads."""
+        """Abandon unfinished `tasks` and wait for their threads."""
         self._closing.set()
         for task in tasks:
             task.released.set()
@@ -45,7 +45,7 @@ class Generation:
         for thread in self._threads:
             thread.join()
 
-    def _live(self, task: Task) -> None:
+    def _run(self, task: Task) -> None:
         latency = task.behaviour.latency
         task.released.wait(None if latency == math.inf else latency)
         if self.closed:
@@ -58,19 +58,20 @@ class Generation:
                 self._call_back(task, url)
 
     def _call_back(self, task: Task, url: str) -> None:
-        for attempt in range(task.behaviour.callback_retries + 1):
+        for retry in range(task.behaviour.callback_retries + 1):
             if self.closed:
                 return
             status = _post(url, task.response, task.behaviour.callback_timeout)
             self._record(Callback(url, task.response or {}, status))
             if status is not None and status < 300:
                 return
-            self.pause(0.1 * 2**attempt)
+            self.pause(0.1 * 2**retry)
 
 
 def _post(url: str, body: object, timeout: float) -> int | None:
+    """The status of the response, None if there is none."""
     with requests.Session() as session:
-        session.trust_env = False  # a proxy would not reach this machine
+        session.trust_env = False  # a proxy cannot reach this machine's ports
         try:
             return session.post(url, json=body, timeout=timeout, allow_redirects=False).status_code
         except requests.RequestException:

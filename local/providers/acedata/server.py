@@ -1,23 +1,23 @@
-"""The simulated provider's front: its two routes and its images."""
+"""The simulator's HTTP API: submissions, task retrieval and image downloads."""
 
 import json
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
-from local.providers.acedata import rules
-from local.providers.acedata.behaviour import Answer, Behaviour, Refusal
-from local.providers.acedata.delivery import deliver, page
+from local.providers.acedata.behaviour import Behaviour, Refusal, ResponseKind
+from local.providers.acedata.downloads import download, html_page
 from local.providers.acedata.generation import Generation
-from local.providers.acedata.ledger import IMAGES, TASKS, Ledger
-from local.providers.acedata.listener import Dropped, Listener, Reply, Request
-from local.providers.acedata.records import Submission, Task, listing_of
+from local.providers.acedata.records import Submission, Task, task_page
+from local.providers.acedata.state import IMAGES, TASKS, SimulatorState
+from local.providers.acedata.validation import MODELS, find_violation
+from local.providers.listener import ConnectionDropped, HttpRequest, HttpResponse, Listener
 
-BATCH = 50  # ids in one retrieve_batch
-_UNKNOWN_TASK = Refusal(404, "not_found", "Task not found.")  # the vendor's answer is not documented
+MAX_BATCH = 50  # ids per retrieve_batch
+_TASK_NOT_FOUND = Refusal(404, "not_found", "Task not found.")  # the vendor does not document this response
 
 
-class Simulator(Ledger):
+class Simulator(SimulatorState):
     """A context manager that serves the provider's API at `url`."""
 
     def __init__(
@@ -28,15 +28,19 @@ class Simulator(Ledger):
         behaviour: Behaviour | None = None,
         token: str | None = None,
         public_url: str | None = None,
-        models: frozenset[str] = rules.MODELS,
+        models: frozenset[str] = MODELS,
         listing: bool = False,
         keep_alive: float = 60,
         verbose: bool = False,
     ) -> None:
-        """Bind the port; nothing is served before `start`.
+        """Bind the port; 0 takes a free one. `start` begins to serve.
 
-        `token` is the only one accepted, None accepts any. `public_url` begins the image URLs; in it, `{port}` is
-        the port. `listing` lets /flux/tasks list tasks without ids. `keep_alive` 0 closes after each answer.
+        `token`: the only accepted token; None accepts any.
+        `public_url`: base of the image URLs, in which `{port}` is replaced by the port.
+        `models`: the accepted models.
+        `listing`: lets /flux/tasks list tasks without ids.
+        `keep_alive`: seconds until idle connections close; 0 closes them after each response.
+        `verbose`: logs each request.
         """
         super().__init__(behaviour or Behaviour())
         self._listener = Listener(self._serve, host, port, keep_alive=keep_alive, verbose=verbose)
@@ -51,7 +55,7 @@ class Simulator(Ledger):
         return self
 
     def close(self) -> None:
-        """End everything; what has not been generated yet never is."""
+        """Stop serving and abandon unfinished tasks."""
         self._generation.close(self.tasks)
         self._listener.close()
 
@@ -63,7 +67,7 @@ class Simulator(Ledger):
     ) -> None:
         self.close()
 
-    def _serve(self, request: Request) -> Reply:
+    def _serve(self, request: HttpRequest) -> HttpResponse:
         match request.method, request.path:
             case "POST", str(path) if path == IMAGES:
                 return self._submit(request)
@@ -71,94 +75,98 @@ class Simulator(Ledger):
                 return self._retrieve(request)
             case "GET", str(path) if path.startswith("/images/"):
                 image = self._image(path.removeprefix("/images/"))
-                plain = request.query == "plain"
-                return deliver(image, plain=plain, pause=self._generation.pause) if image else page(404)
+                if image is None:
+                    return html_page(404)
+                return download(image, redirected=request.query == "plain", pause=self._generation.pause)
         return _refuse(Refusal.of("no_api"))
 
-    def _submit(self, request: Request) -> Reply:
-        body = _parsed(request.body)
-        behaviour = self._ordered(IMAGES, body)
-        refusal = self._unauthorized(request) or self._invalid(body) or behaviour.refusal
+    def _submit(self, request: HttpRequest) -> HttpResponse:
+        body = _parse(request.body)
+        behaviour = self._behaviour_for(IMAGES, body)
+        refusal = self._authorize(request) or self._validate(body) or behaviour.refusal
         task = Task(body, behaviour) if refusal is None and behaviour.accepted else None
         if task:
             self._record(task)
         self._record(Submission(body, request.headers, task is not None, task.id if task else None))
         if task:
-            self._generation.begin(task)
-        return self._disturbance(request, behaviour, refusal) or self._result(task)
+            self._generation.start(task)
+        return self._injected_response(request, behaviour, refusal) or self._submission_response(task)
 
-    def _result(self, task: Task | None) -> Reply:
-        """The vendor's answer to a submission: at once with a callback or `async`, else when it is generated."""
+    def _submission_response(self, task: Task | None) -> HttpResponse:
+        """The task's id if there is a callback URL or `async`, else the result once it is generated."""
         if task is None:
-            raise Dropped
+            raise ConnectionDropped
         if task.request.get("callback_url") or task.request.get("async"):
-            flag = {"success": True} if task.behaviour.answer_success else {}
+            flag = {"success": True} if task.behaviour.response_success else {}
             return _json(200, {**flag, "task_id": task.id})
         task.finished.wait()
         if task.response is None:
-            raise Dropped
+            raise ConnectionDropped
         failure = task.behaviour.failure
         return _json(failure.status if failure else 200, task.response)
 
-    def _retrieve(self, request: Request) -> Reply:
-        body = _parsed(request.body)
+    def _retrieve(self, request: HttpRequest) -> HttpResponse:
+        body = _parse(request.body)
         self._record_retrieval(body)
-        behaviour = self._ordered(TASKS, body)
-        refusal = self._unauthorized(request) or behaviour.refusal
-        return self._disturbance(request, behaviour, refusal) or self._found(body)
+        behaviour = self._behaviour_for(TASKS, body)
+        refusal = self._authorize(request) or behaviour.refusal
+        return self._injected_response(request, behaviour, refusal) or self._retrieval_response(body)
 
-    def _found(self, body: Any) -> Reply:
-        known = {task.id: task for task in self.tasks if task.behaviour.listed}
+    def _retrieval_response(self, body: Any) -> HttpResponse:
+        listed = {task.id: task for task in self.tasks if task.behaviour.listed}
         match body:
             case {"action": "retrieve", "id": str(task_id)}:
-                return _json(200, known[task_id].view()) if task_id in known else _refuse(_UNKNOWN_TASK)
-            case {"action": "retrieve_batch", "ids": [*ids]} if len(ids) <= BATCH:
-                items = [known[task_id].view() for task_id in ids if task_id in known]
+                return _json(200, listed[task_id].to_json()) if task_id in listed else _refuse(_TASK_NOT_FOUND)
+            case {"action": "retrieve_batch", "ids": [*ids]} if len(ids) <= MAX_BATCH:
+                items = [listed[task_id].to_json() for task_id in ids if task_id in listed]
                 return _json(200, {"items": items, "count": len(items)})
             case {"action": "retrieve_batch"} if self._listing and "ids" not in body:
-                return _json(200, listing_of(list(known.values()), body))
+                return _json(200, task_page(list(listed.values()), body))
         return _refuse(Refusal.of("bad_request"))
 
-    def _disturbance(self, request: Request, behaviour: Behaviour, refusal: Refusal | None) -> Reply | None:
-        """Whatever comes instead of the result, after the delay; None where the result is due."""
-        self._generation.pause(behaviour.answer_delay)
+    def _injected_response(
+        self, request: HttpRequest, behaviour: Behaviour, refusal: Refusal | None
+    ) -> HttpResponse | None:
+        """A refusal or an injected failure, after the response delay; None if neither applies."""
+        self._generation.pause(behaviour.response_delay)
         if refusal:
             return _refuse(refusal)
-        match behaviour.answer:
-            case Answer.HTML:
-                return page(behaviour.answer_status)
-            case Answer.GARBLED:
-                return Reply(behaviour.answer_status, "application/json", b'{"task_id": "')
-            case Answer.DROPPED | Answer.RESET:
-                raise Dropped(reset=behaviour.answer is Answer.RESET)
-            case Answer.HANGING:
-                while not (request.abandoned or self._generation.closed):
+        match behaviour.response:
+            case ResponseKind.HTML:
+                return html_page(behaviour.response_status)
+            case ResponseKind.GARBLED:
+                return HttpResponse(behaviour.response_status, "application/json", b'{"task_id": "')
+            case ResponseKind.DROPPED | ResponseKind.RESET:
+                raise ConnectionDropped(reset=behaviour.response is ResponseKind.RESET)
+            case ResponseKind.HANGING:
+                while not (request.disconnected or self._generation.closed):
                     self._generation.pause(0.05)
-                raise Dropped
+                raise ConnectionDropped
         return None
 
-    def _unauthorized(self, request: Request) -> Refusal | None:
+    def _authorize(self, request: HttpRequest) -> Refusal | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if not scheme or (scheme.lower() == "bearer" and not token.strip()):
             return Refusal.of("no_token")
-        good = scheme.lower() == "bearer" and self._token in {None, token.strip()}
-        return None if good else Refusal.of("invalid_token")
+        valid = scheme.lower() == "bearer" and self._token in {None, token.strip()}
+        return None if valid else Refusal.of("invalid_token")
 
-    def _invalid(self, body: object) -> Refusal | None:
-        fault = rules.fault(body, self._models)
-        return Refusal(400, "bad_request", fault) if fault else None
+    def _validate(self, body: object) -> Refusal | None:
+        violation = find_violation(body, self._models)
+        return Refusal(400, "bad_request", violation) if violation else None
 
 
-def _parsed(body: bytes) -> Any:
+def _parse(body: bytes) -> Any:
+    """The JSON of a body, None if it is not JSON."""
     try:
         return json.loads(body)
     except ValueError:
         return None
 
 
-def _json(status: int, body: object) -> Reply:
-    return Reply(status, "application/json", json.dumps(body).encode())
+def _json(status: int, body: object) -> HttpResponse:
+    return HttpResponse(status, "application/json", json.dumps(body).encode())
 
 
-def _refuse(refusal: Refusal) -> Reply:
+def _refuse(refusal: Refusal) -> HttpResponse:
     return _json(refusal.status, refusal.body(trace_id=str(uuid4())))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import tests.conftest  # noqa: F401  (the environment that Powertools reads when it is imported)
-from local.providers.acedata import Answer, Refusal
+from local.providers.acedata import Refusal, ResponseKind
 from local.stack import Stack
 from tests.contract.versions.normalize import distinct, normalized, written
 from tests.contract.versions.recorder import (
@@ -35,7 +35,7 @@ from tests.harness import OWNER, Functions
 VERSIONS = Path(__file__).parent
 BUSY = GOOD.but(refusal=Refusal.of("too_many_requests"))
 REFUSED = GOOD.but(refusal=Refusal.of("forbidden"))
-LOST = GOOD.but(answer=Answer.DROPPED)  # accepted, but its response never arrives
+LOST = GOOD.but(response=ResponseKind.DROPPED)  # accepted, but its response never arrives
 RUNNING = GOOD.but(latency=float("inf"))
 ORDER = {"action": "generate", "owner": OWNER, "prompt": PROMPT, "size": SIZE}
 EDIT = {"action": "edit", "owner": OWNER, "prompt": "Make it night", "image_url": "https://cdn.example.com/input.png"}

@@ -8,7 +8,7 @@ from typing import Any, Self, cast
 
 import pytest
 
-from local.providers.acedata.listener import Listener, Reply, Request
+from local.providers.listener import HttpRequest, HttpResponse, Listener
 from local.stack import Stack
 from tests.harness import Event, Functions, event
 
@@ -46,13 +46,13 @@ class Receiver:
 
     def __init__(self) -> None:
         self.status = 204
-        self.requests: list[Request] = []
+        self.requests: list[HttpRequest] = []
         self._listener = Listener(self._serve, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._listener.port}/fluxgate"
 
-    def _serve(self, request: Request) -> Reply:
+    def _serve(self, request: HttpRequest) -> HttpResponse:
         self.requests.append(request)
-        return Reply(self.status, "text/plain", b"")
+        return HttpResponse(self.status, "text/plain", b"")
 
     def __enter__(self) -> Self:
         self._listener.start()

@@ -1,4 +1,4 @@
-"""How the simulator listens: a threaded HTTP/1.1 server that can break connections and ends with all of its own."""
+"""A threaded HTTP/1.1 server for simulators and tests. It can break connections, and closing it closes them all."""
 
 import contextlib
 import socket
@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True)
-class Request:
-    """One HTTP request, read to its end."""
+class HttpRequest:
+    """An HTTP request with its complete body."""
 
     method: str
     path: str
@@ -23,8 +23,8 @@ class Request:
     connection: socket.socket
 
     @property
-    def abandoned(self) -> bool:
-        """Whether the client has gone away."""
+    def disconnected(self) -> bool:
+        """Whether the client has closed the connection."""
         try:
             return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
         except BlockingIOError:
@@ -34,8 +34,8 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Reply:
-    """One HTTP answer. Pieces are sent as they come; `length` declares one that need not be true."""
+class HttpResponse:
+    """An HTTP response. A body of chunks is streamed. `length` sets Content-Length, which may be wrong."""
 
     status: int
     content_type: str
@@ -44,8 +44,8 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-class Dropped(Exception):
-    """Raised by the application to end a connection without a byte, with a TCP reset if asked."""
+class ConnectionDropped(Exception):
+    """Raised by the application to close the connection without a response, optionally with a TCP reset."""
 
     def __init__(self, *, reset: bool = False) -> None:
         super().__init__()
@@ -53,12 +53,22 @@ class Dropped(Exception):
 
 
 class Listener:
-    """Serves an application in the background from `start` until `close`."""
+    """Serves an application in the background between `start` and `close`."""
 
     def __init__(
-        self, app: Callable[[Request], Reply], host: str, port: int, *, keep_alive: float = 60, verbose: bool = False
+        self,
+        app: Callable[[HttpRequest], HttpResponse],
+        host: str,
+        port: int,
+        *,
+        keep_alive: float = 60,
+        verbose: bool = False,
     ) -> None:
-        """Bind at once, so that the port is known. Connections that idle for `keep_alive` seconds are closed."""
+        """Bind the port immediately; 0 takes a free one.
+
+        Connections close after `keep_alive` idle seconds; 0 closes them after each response. `verbose` logs each
+        request.
+        """
         self._server = _Server((host, port), app, keep_alive=keep_alive, verbose=verbose)
         self.port = self._server.server_address[1]
         self._thread = Thread(target=self._server.serve_forever, args=(0.02,), name="simulator")
@@ -67,18 +77,18 @@ class Listener:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening, cut open connections and wait for their threads."""
+        """Stop listening, close all connections and wait for their threads."""
         self._server.shutdown()
         self._thread.join()
-        self._server.cut()
+        self._server.close_connections()
         self._server.server_close()
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = False  # so that server_close waits for them
+    daemon_threads = False  # so that server_close waits for the threads
     request_queue_size = 256
 
-    def __init__(self, address: tuple[str, int], app: Callable[[Request], Reply], **options: Any) -> None:
+    def __init__(self, address: tuple[str, int], app: Callable[[HttpRequest], HttpResponse], **options: Any) -> None:
         super().__init__(address, _Handler)
         self.app = app
         self.keep_alive: float = options["keep_alive"]
@@ -95,12 +105,12 @@ class _Server(ThreadingHTTPServer):
         with self._lock:
             self._connections.discard(request)
         if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER):
-            request.close()  # a shutdown first would send FIN instead of a reset
+            request.close()  # a shutdown would send FIN instead of a reset
         else:
             super().shutdown_request(request)
 
-    def cut(self) -> None:
-        """End all connections, whatever their threads wait for."""
+    def close_connections(self) -> None:
+        """Close all connections, so that no thread waits for its client."""
         with self._lock:
             connections = list(self._connections)
         for connection in connections:
@@ -111,7 +121,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # head and body in one packet
+    wbufsize = -1  # buffered, so that headers and body share a packet
     server: _Server
 
     def setup(self) -> None:
@@ -132,18 +142,19 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(headers.get("content-length", 0))
         body = self.rfile.read(length)
         self.close_connection |= not self.server.keep_alive or len(body) < length
-        if len(body) < length:  # the client has left in the middle
+        if len(body) < length:  # the client disconnected before the end of the body
             return
+        request = HttpRequest(self.command, parts.path, parts.query, headers, body, self.connection)
         try:
-            reply = self.server.app(Request(self.command, parts.path, parts.query, headers, body, self.connection))
-        except Dropped as order:
-            self._drop(reset=order.reset)
+            response = self.server.app(request)
+        except ConnectionDropped as drop:
+            self._drop(reset=drop.reset)
         else:
-            self._send(reply)
+            self._send(response)
 
-    do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_GET  # noqa: N815 - names of the base class
+    do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_GET  # noqa: N815 - the base class calls these names
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's parameter name
         if self.server.verbose:
             super().log_message(format, *args)
 
@@ -152,22 +163,23 @@ class _Handler(BaseHTTPRequestHandler):
         if reset:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-    def _send(self, reply: Reply) -> None:
-        pieces = iter([reply.body]) if isinstance(reply.body, bytes) else reply.body
-        length = len(reply.body) if isinstance(reply.body, bytes) and reply.length is None else reply.length
-        self.send_response(reply.status)
-        self.send_header("Content-Type", reply.content_type)
+    def _send(self, response: HttpResponse) -> None:
+        body = response.body
+        chunks = iter([body]) if isinstance(body, bytes) else body
+        length = len(body) if isinstance(body, bytes) and response.length is None else response.length
+        self.send_response(response.status)
+        self.send_header("Content-Type", response.content_type)
         if length is None:
             self.send_header("Transfer-Encoding", "chunked")
         else:
             self.send_header("Content-Length", str(length))
-        for name, value in reply.headers.items():
+        for name, value in response.headers.items():
             self.send_header(name, value)
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        for piece in pieces:
-            self.wfile.write(piece if length is not None else b"%x\r\n%b\r\n" % (len(piece), piece))
+        for chunk in chunks:
+            self.wfile.write(chunk if length is not None else b"%x\r\n%b\r\n" % (len(chunk), chunk))
             self.wfile.flush()
         if length is None:
             self.wfile.write(b"0\r\n\r\n")

@@ -1,4 +1,4 @@
-"""EventBridge's schedules: which function is invoked how often."""
+"""EventBridge schedules: invokes functions at fixed rates."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 SECONDS = {"minute": 60, "hour": 3600, "day": 86400}
 
 
-class Clock:
-    """Invokes a function at the rate of its schedule. Cron expressions never come due here."""
+class Scheduler:
+    """A thread that invokes a function at the rate of its schedule. Cron expressions are not supported: never due."""
 
     def __init__(self, schedule: Schedule, invoke: Invoke, time_scale: float = 1) -> None:
-        """`time_scale` is by how much faster than at AWS its time passes."""
+        """`time_scale` divides the interval."""
         self._schedule = schedule
         self._invoke = invoke
         self._time_scale = time_scale

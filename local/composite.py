@@ -1,4 +1,4 @@
-"""Things that are made of context managers: all of them are entered, or none."""
+"""Context managers that are made of other context managers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
-class Assembly(ABC):
-    """A context manager that holds others."""
+class CompositeContext(ABC):
+    """A context manager that enters its parts together: if one fails, those already entered are exited."""
 
     def __enter__(self) -> Self:
         with ExitStack() as parts:
@@ -26,4 +26,4 @@ class Assembly(ABC):
 
     @abstractmethod
     def _start(self, parts: ExitStack) -> None:
-        """Enter the others. Where one fails, those before it are left."""
+        """Enter each part through `parts`."""

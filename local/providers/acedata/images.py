@@ -1,4 +1,4 @@
-"""How the simulator draws: a gradient of its own for each prompt and seed, with the prompt written on it."""
+"""Draws the simulator's images: a gradient that depends on prompt and seed, with the prompt as text."""
 
 import hashlib
 from functools import lru_cache
@@ -7,16 +7,16 @@ from math import sqrt
 
 from PIL import Image, ImageDraw, ImageFont
 
-from local.providers.acedata.rules import pixels
+from local.providers.acedata.validation import parse_pixels
 
 MEGAPIXEL = 1024 * 1024
-_LINES = 10
+_MAX_LINES = 10
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def dimensions(size: str) -> tuple[int, int]:
-    """The picture's width and height: as asked in pixels, or about a megapixel of the asked ratio."""
-    if sides := pixels(size):
+    """Width and height of an image: the requested pixels, or about one megapixel in the requested ratio."""
+    if sides := parse_pixels(size):
         return sides
     across, down = (int(part) for part in size.split(":"))
     scale = sqrt(MEGAPIXEL / (across * down))
@@ -25,17 +25,17 @@ def dimensions(size: str) -> tuple[int, int]:
 
 @lru_cache(maxsize=64)
 def draw(text: str, footer: str, size: str, seed: int, image_format: str) -> bytes:
-    """The bytes of a picture; equal arguments give equal bytes."""
+    """The bytes of an image file. Equal arguments give equal bytes."""
     width, height = dimensions(size)
-    picture = _background(width, height, f"{seed} {text}")
-    _write(ImageDraw.Draw(picture, "RGBA"), text, footer, width, height)
+    image = _background(width, height, f"{seed} {text}")
+    _write(ImageDraw.Draw(image, "RGBA"), text, footer, width, height)
     out = BytesIO()
-    picture.save(out, image_format, **({"compress_level": 1} if image_format == "png" else {"quality": 85}))
+    image.save(out, image_format, **({"compress_level": 1} if image_format == "png" else {"quality": 85}))
     return out.getvalue()
 
 
 def _background(width: int, height: int, key: str) -> Image.Image:
-    """Four colours in the corners, blended."""
+    """A gradient between four corner colours, chosen by the hash of `key`."""
     hues = hashlib.sha256(key.encode("utf-8", "replace")).digest()
     corners = Image.new("HSV", (2, 2))
     for at, spot in enumerate([(0, 0), (1, 0), (0, 1), (1, 1)]):
@@ -44,7 +44,7 @@ def _background(width: int, height: int, key: str) -> Image.Image:
 
 
 def _write(canvas: ImageDraw.ImageDraw, text: str, footer: str, width: int, height: int) -> None:
-    """The text wrapped in the middle, the footer small at the bottom."""
+    """Draw the wrapped text in the middle and the footer at the bottom."""
     margin = max(4, min(width, height) // 14)
     font = ImageFont.load_default(max(8, min(width, height) // 16))
     small = ImageFont.load_default(max(8, min(width, height) // 40))
@@ -58,13 +58,13 @@ def _write(canvas: ImageDraw.ImageDraw, text: str, footer: str, width: int, heig
 
 
 def _printable(text: str) -> str:
-    """Text without what has no glyph or would break the drawing: control characters, lone surrogates."""
+    """The text without control characters and lone surrogates, which Pillow cannot draw."""
     visible = "".join(c if c.isprintable() else " " for c in text[:2000])
     return visible.encode("utf-8", "replace").decode()
 
 
 def _wrap(canvas: ImageDraw.ImageDraw, text: str, font: _Font, width: int) -> list[str]:
-    """Lines that fit the width; words too long for one are cut, lines beyond the last are left out."""
+    """Lines that fit the width, at most _MAX_LINES. Longer words are split."""
     lines, line = [], ""
     for word in text.split():
         for piece in _pieces(canvas, word, font, width):
@@ -73,10 +73,10 @@ def _wrap(canvas: ImageDraw.ImageDraw, text: str, font: _Font, width: int) -> li
                 lines.append(line)
                 longer = piece
             line = longer
-        if len(lines) > _LINES:
+        if len(lines) > _MAX_LINES:
             break
     lines.append(line)
-    return [*lines[:_LINES], "…"] if len(lines) > _LINES else lines
+    return [*lines[:_MAX_LINES], "…"] if len(lines) > _MAX_LINES else lines
 
 
 def _pieces(canvas: ImageDraw.ImageDraw, word: str, font: _Font, width: int) -> list[str]:

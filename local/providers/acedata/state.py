@@ -1,4 +1,4 @@
-"""What tests may ask of the simulator and tell it, safe between threads."""
+"""The simulator's state: recorded requests, tasks and callbacks, and the behaviours that apply to requests."""
 
 import time
 from collections.abc import Callable
@@ -14,25 +14,25 @@ TASKS = "/flux/tasks"
 
 
 @dataclass
-class _Order:
-    """A behaviour for the next requests that it fits."""
+class _Override:
+    """A behaviour for the next matching requests."""
 
     behaviour: Behaviour
     path: str
-    times: int | None
+    times: int | None  # None: unlimited
     when: Callable[[Any], bool] | None
 
-    def fits(self, path: str, body: object) -> bool:
+    def matches(self, path: str, body: object) -> bool:
         return self.times != 0 and path == self.path and (self.when is None or self.when(body))
 
 
-class Ledger:
-    """Everything that came and went, in order, and the behaviours in force."""
+class SimulatorState:
+    """Records in order of arrival, and behaviours. Safe between threads."""
 
     def __init__(self, behaviour: Behaviour) -> None:
-        self.behaviour = behaviour  # of submissions for which nothing else was ordered
+        self.behaviour = behaviour  # of submissions without an override
         self._changed = Condition(RLock())
-        self._orders: list[_Order] = []
+        self._overrides: list[_Override] = []
         self._submissions: list[Submission] = []
         self._retrievals: list[Any] = []
         self._callbacks: list[Callback] = []
@@ -53,7 +53,7 @@ class Ledger:
 
     @property
     def callbacks(self) -> list[Callback]:
-        """All callbacks, each recorded when it has been answered or has failed."""
+        """All callbacks, each recorded after its response or failure."""
         with self._changed:
             return list(self._callbacks)
 
@@ -71,42 +71,41 @@ class Ledger:
         when: Callable[[Any], bool] | None = None,
         path: str = IMAGES,
     ) -> None:
-        """Order a behaviour for the next requests (None: all) whose parsed body satisfies `when`.
+        """Override the behaviour for the next `times` requests (None: all) whose parsed body satisfies `when`.
 
-        Orders are used up in the order in which they were given. At /flux/tasks only the fields about refusing
-        and answering count.
+        Overrides apply in the order of their calls. At /flux/tasks only the fields about refusals and responses apply.
         """
         with self._changed:
-            self._orders.append(_Order(behaviour, path, times, when))
+            self._overrides.append(_Override(behaviour, path, times, when))
 
     def release(self, task_id: str | None = None) -> None:
-        """End the generation of one task, or of all, now."""
+        """Finish the generation of one task, or of all tasks, immediately."""
         for task in self.tasks:
             if task_id in {None, task.id}:
                 task.released.set()
 
     def publish(self, name: str, prompt: str, size: str, seed: int) -> Image:
-        """Serve a picture at /images/{name} that belongs to no submission."""
+        """Serve an image at /images/{name} that belongs to no submission."""
         image = Image(Task({"prompt": prompt, "size": size}, Behaviour()), seed, name)
         with self._changed:
             self._images[name] = image
         return image
 
     def wait_for(self, condition: Callable[[], bool], timeout: float = 10) -> None:
-        """Return as soon as the condition holds, which is looked at after each record; TimeoutError after `timeout`."""
+        """Wait until the condition holds. It is checked after each record. Raises TimeoutError after `timeout`."""
         deadline = time.monotonic() + timeout
-        while not condition():  # without the lock, for it may ask the simulator
+        while not condition():  # without the lock, because the condition may use the simulator
             if time.monotonic() > deadline:
                 raise TimeoutError
             with self._changed:
                 self._changed.wait(0.05)
 
-    def _ordered(self, path: str, body: object) -> Behaviour:
+    def _behaviour_for(self, path: str, body: object) -> Behaviour:
         with self._changed:
-            for order in self._orders:
-                if order.fits(path, body):
-                    order.times = order.times and order.times - 1
-                    return order.behaviour
+            for override in self._overrides:
+                if override.matches(path, body):
+                    override.times = override.times and override.times - 1
+                    return override.behaviour
         return self.behaviour if path == IMAGES else Behaviour()
 
     def _record(self, entry: Submission | Callback | Task) -> None:

@@ -1,4 +1,4 @@
-"""Which requests the vendor accepts, written from its documents and apart from fluxgate's own catalogue."""
+"""The vendor's validation of requests, written from its documentation and independent of fluxgate's catalogue."""
 
 import re
 from typing import Any
@@ -14,16 +14,16 @@ NEWEST_MODELS = MODELS - {"flux-pro-1.1", "flux-pro-1.1-ultra"}
 _PIXELS = re.compile(r"([1-9]\d{1,4})x([1-9]\d{1,4})", re.ASCII)
 
 
-def fault(request: object, models: frozenset[str] = MODELS) -> str | None:
-    """What the vendor would object to, or None. Fields that it does not know are ignored."""
+def find_violation(request: object, models: frozenset[str] = MODELS) -> str | None:
+    """The message of the first violation, or None. Unknown fields are ignored."""
     if not isinstance(request, dict):
         return "The body must be a JSON object."
-    checks = (_action, _prompt, _model, _size, _count, _image_url, _delivery)
+    checks = (_action, _prompt, _model, _size, _count, _image_url, _callback_options)
     return next((message for check in checks if (message := check(request, models))), None)
 
 
-def pixels(size: str) -> tuple[int, int] | None:
-    """Width and height of a size in pixels; None for anything else."""
+def parse_pixels(size: str) -> tuple[int, int] | None:
+    """Width and height of a size such as 1024x768, None if it has another form."""
     match = _PIXELS.fullmatch(size)
     return (int(match[1]), int(match[2])) if match else None
 
@@ -46,12 +46,12 @@ def _size(request: dict[str, Any], _: frozenset[str]) -> str | None:
     size, model = request.get("size"), request.get("model", "flux-dev")
     if not isinstance(size, str):
         return "size is required."
-    sides = pixels(size)
+    sides = parse_pixels(size)
     if model in RATIO_MODELS or (model in FLUX_2_MODELS and sides is None):
         return None if size in RATIOS else f"size is invalid for {model}."
     low, high = (64, 16384) if model in FLUX_2_MODELS else (256, 1440)
-    fits = sides is not None and all(low <= side <= high and side % 32 == 0 for side in sides)
-    return None if fits else f"size is invalid for {model}."
+    valid = sides is not None and all(low <= side <= high and side % 32 == 0 for side in sides)
+    return None if valid else f"size is invalid for {model}."
 
 
 def _count(request: dict[str, Any], _: frozenset[str]) -> str | None:
@@ -69,7 +69,7 @@ def _image_url(request: dict[str, Any], _: frozenset[str]) -> str | None:
     return None if _is_url(request.get("image_url")) else "image_url is required."
 
 
-def _delivery(request: dict[str, Any], _: frozenset[str]) -> str | None:
+def _callback_options(request: dict[str, Any], _: frozenset[str]) -> str | None:
     if "callback_url" in request and not _is_url(request["callback_url"]):
         return "callback_url is invalid."
     return None if isinstance(request.get("async", False), bool) else "async is invalid."
