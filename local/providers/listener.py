@@ -77,11 +77,14 @@ class Listener:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening, close all connections and wait for their threads."""
+        """Stop listening, close all connections and wait for their threads. Raises the first error that the application
+        raised unexpectedly: clients saw only a broken connection."""
         self._server.shutdown()
         self._thread.join()
         self._server.close_connections()
         self._server.server_close()
+        if self._server.errors:
+            raise self._server.errors[0]
 
 
 class _Server(ThreadingHTTPServer):
@@ -93,6 +96,7 @@ class _Server(ThreadingHTTPServer):
         self.app = app
         self.keep_alive: float = options["keep_alive"]
         self.verbose: bool = options["verbose"]
+        self.errors: list[Exception] = []
         self._connections: set[socket.socket] = set()
         self._lock = Lock()
 
@@ -149,6 +153,11 @@ class _Handler(BaseHTTPRequestHandler):
             response = self.server.app(request)
         except ConnectionDropped as drop:
             self._drop(reset=drop.reset)
+        except OSError:  # the client disconnected
+            raise
+        except Exception as error:
+            self.server.errors.append(error)
+            raise
         else:
             self._send(response)
 

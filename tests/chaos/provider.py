@@ -74,13 +74,13 @@ class FaultyProvider(Simulator):
             self._kill(number, "submit", "function killed before submission")
             raise ConnectionDropped
         try:
-            reply = super()._submit(request)
+            response = super()._submit(request)
         finally:
             if self._rng.chance(KILL_RATE, number, index, "killed after submission"):
                 self._kill(number, "submit", "function killed after submission")
         if number is not None and Plan(number, self._rng).submission == "500 with JSON body, but accepted":
             return HttpResponse(500, "application/json", b'{"error": {"code": "api_error", "message": "fetch failed"}}')
-        return reply
+        return response
 
     def _maybe_kill_before_poll(self) -> None:
         index = self._journal.next_index("killed before poll")

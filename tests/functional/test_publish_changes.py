@@ -1,10 +1,8 @@
-"""The stream's consumer: generated tasks go to the archive queue, outcomes to the bus, and one bad record stops no
-other."""
+"""The table stream's consumer: archive messages for generated tasks, events for outcomes, failures by record."""
 
 import copy
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -15,36 +13,65 @@ from fluxgate.tasks.items import to_item
 from fluxgate.tasks.model import OUTCOMES, Delivery, DeliveryState, Image, Status, Task, TaskError
 from local.aws import ACCOUNT, REGION
 from local.seeds import GENERATED
+from tests.builders import a_task
+from tests.functional.aws_calls import aws_response, fail
+from tests.functional.storage import stored_due_at
 from tests.harness import Event, Functions, event
 
 CHANGE = event("publish_changes.good_generated")
-JOB = json.loads(event("archive_images.good_generated")["Records"][0]["body"])
+ARCHIVE_JOB = json.loads(event("archive_images.good_generated")["Records"][0]["body"])
+
+Reader = Callable[[], list[Any]]  # the JSON messages that have arrived since the last call
+
+
+def queue_reader(functions: Functions, url: str) -> Reader:
+    sqs = functions.stack.client("sqs")
+
+    def read() -> list[Any]:
+        bodies = []
+        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            bodies += [json.loads(message["Body"]) for message in messages]
+            for message in messages:
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return bodies
+
+    return read
 
 
 @pytest.fixture
-def jobs(functions: Functions) -> Iterator[Any]:
-    """Reads the jobs that have been sent since the last reading."""
-    receive = reader(functions, functions.stack.deployment.resources["ArchiveQueue"])
-    receive()
-    yield receive
-    receive()
+def archive_queue(functions: Functions) -> Iterator[Reader]:
+    read = queue_reader(functions, functions.stack.deployment.resources["ArchiveQueue"])
+    read()
+    yield read
+    read()
 
 
-def reader(functions: Functions, queue: str) -> Callable[[], list[Any]]:
-    sqs = functions.stack.client("sqs")
-
-    def receive() -> list[Any]:
-        found = []
-        while messages := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
-            found += [json.loads(message["Body"]) for message in messages]
-            for message in messages:
-                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-        return found
-
-    return receive
+@pytest.fixture
+def webhook_queue(functions: Functions) -> Iterator[Reader]:
+    """Filled by the template's own rule."""
+    read = queue_reader(functions, functions.stack.deployment.resources["WebhookQueue"])
+    read()
+    yield read
+    read()
 
 
-def changed(before: str | None, after: str) -> Event:
+@pytest.fixture
+def published(functions: Functions) -> Iterator[Reader]:
+    """Events on the bus, through a rule and a queue of the test."""
+    sqs, events = functions.stack.client("sqs"), functions.stack.client("events")
+    bus, name = functions.stack.deployment.functions["publish_changes"].environment["EVENT_BUS"], f"test-{uuid4()}"
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps({"source": ["fluxgate"]}))
+    arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
+    events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "test", "Arn": arn}])
+    yield queue_reader(functions, queue)
+    events.remove_targets(Rule=name, EventBusName=bus, Ids=["test"])
+    events.delete_rule(Name=name, EventBusName=bus)
+    sqs.delete_queue(QueueUrl=queue)
+
+
+def status_change(before: str | None, after: str) -> Event:
+    """The generated task's record with other statuses. Without `before` it is an insert."""
     record = copy.deepcopy(CHANGE["Records"][0])
     record["dynamodb"]["NewImage"]["status"]["S"] = after
     if before:
@@ -54,38 +81,46 @@ def changed(before: str | None, after: str) -> Event:
     return {"Records": [record]}
 
 
-def test_a_generated_task_is_queued_with_all_that_the_archive_needs(functions: Functions, jobs: Any) -> None:
+# ---------------------------------------------------------------- generated tasks
+
+
+def test_generated_task_is_queued_for_archiving(functions: Functions, archive_queue: Reader) -> None:
     assert functions.invoke("publish_changes", CHANGE) == {"batchItemFailures": []}
     assert functions.calls == ["sqs:SendMessage"]
-    assert jobs() == [JOB]
+    assert archive_queue() == [ARCHIVE_JOB]
     assert GENERATED in functions.logs()
 
 
 @pytest.mark.parametrize("before", [None, "submitting", "submitted", "failed", "expired"])
-def test_whatever_it_was_before(functions: Functions, jobs: Any, before: str | None) -> None:
-    functions.invoke("publish_changes", changed(before, "generated"))
-    assert jobs() == [JOB]
+def test_generated_task_is_queued_whatever_its_previous_status(
+    functions: Functions, archive_queue: Reader, before: str | None
+) -> None:
+    functions.invoke("publish_changes", status_change(before, "generated"))
+    assert archive_queue() == [ARCHIVE_JOB]
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
     [("generated", "generated"), ("succeeded", "succeeded"), ("expired", "expired"), (None, "submitting")],
 )
-def test_other_changes_are_passed_over(functions: Functions, jobs: Any, before: str | None, after: str) -> None:
-    assert functions.invoke("publish_changes", changed(before, after)) == {"batchItemFailures": []}
-    assert (functions.calls, jobs()) == ([], [])
+def test_other_changes_are_ignored(functions: Functions, archive_queue: Reader, before: str | None, after: str) -> None:
+    assert functions.invoke("publish_changes", status_change(before, after)) == {"batchItemFailures": []}
+    assert (functions.calls, archive_queue()) == ([], [])
 
 
-def test_one_bad_record_stops_no_other_and_is_reported(functions: Functions, jobs: Any) -> None:
-    (bad,) = event("publish_changes.bad_record")["Records"]
-    bad["dynamodb"]["SequenceNumber"] = "999"
-    batch = {"Records": [bad, *CHANGE["Records"]]}
+def test_malformed_record_is_reported_and_does_not_block_the_others(
+    functions: Functions, archive_queue: Reader
+) -> None:
+    (malformed,) = event("publish_changes.bad_record")["Records"]
+    malformed["dynamodb"]["SequenceNumber"] = "999"
+    batch = {"Records": [malformed, *CHANGE["Records"]]}
     assert functions.invoke("publish_changes", batch) == {"batchItemFailures": [{"itemIdentifier": "999"}]}
-    assert jobs() == [JOB]
+    assert archive_queue() == [ARCHIVE_JOB]
     assert functions.metrics()["ChangeFailed"] == 1
 
 
-def test_a_removal_that_passed_the_filter_is_reported(functions: Functions) -> None:
+def test_record_without_a_new_image_is_reported(functions: Functions) -> None:
+    """The event source's filter excludes removals."""
     removal = copy.deepcopy(CHANGE)
     del removal["Records"][0]["dynamodb"]["NewImage"]
     assert len(functions.invoke("publish_changes", removal)["batchItemFailures"]) == 1
@@ -94,49 +129,25 @@ def test_a_removal_that_passed_the_filter_is_reported(functions: Functions) -> N
 # ---------------------------------------------------------------- outcomes
 
 
-@pytest.fixture
-def news(functions: Functions) -> Iterator[Callable[[], list[Any]]]:
-    """Reads what has come over the bus since the last reading, by a rule and a queue of the test's own."""
-    sqs, events = functions.stack.client("sqs"), functions.stack.client("events")
-    bus, name = functions.stack.deployment.functions["publish_changes"].environment["EVENT_BUS"], f"test-{uuid4()}"
-    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
-    events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps({"source": ["fluxgate"]}))
-    arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
-    events.put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "test", "Arn": arn}])
-    yield reader(functions, queue)
-    events.remove_targets(Rule=name, EventBusName=bus, Ids=["test"])
-    events.delete_rule(Name=name, EventBusName=bus)
-    sqs.delete_queue(QueueUrl=queue)
-
-
-@pytest.fixture
-def webhooks(functions: Functions) -> Iterator[Callable[[], list[Any]]]:
-    """Reads what the template's own rule has put on the webhook queue."""
-    receive = reader(functions, functions.stack.deployment.resources["WebhookQueue"])
-    receive()
-    yield receive
-    receive()
-
-
-def settled(functions: Functions, to: Status = Status.SUCCEEDED, **facts: Any) -> Task:
-    """A stored task whose outcome nobody knows yet."""
-    now = datetime.now(UTC).replace(microsecond=0)
+def store_outcome(functions: Functions, status: Status = Status.SUCCEEDED, **fields: Any) -> Task:
+    """A stored task with an outcome that has not been announced."""
     image = Image(source_url="https://cdn.example.com/a-source.png", key="local/t/0.png")
     defaults: dict[str, Any] = {
-        "task_id": str(uuid4()), "owner": "local", "status": to, "action": "edit", "model": "flux-dev",
-        "prompt": "A red fox", "size": "512x512", "count": 1, "provider": "acedata", "created_at": now,
-        "updated_at": now, "expires_at": now + timedelta(days=7), "image_url": "https://example.com/an-input.png",
-        "callback_url": "https://example.com/a-secret-path", "metadata": {"order": "7"},
-        "images": (image,) if to is Status.SUCCEEDED else (),
-        "error": TaskError(code="forbidden", message="No.") if to is Status.FAILED else None,
-    }  # fmt: skip
-    task = Task(**defaults | facts)
+        "action": "edit",
+        "prompt": "A red fox",
+        "image_url": "https://example.com/an-input.png",
+        "callback_url": "https://example.com/a-secret-path",
+        "metadata": {"order": "7"},
+        "images": (image,) if status is Status.SUCCEEDED else (),
+        "error": TaskError(code="forbidden", message="No.") if status is Status.FAILED else None,
+    }
+    task = a_task(status=status, **defaults | fields)
     functions.store(task)
     return task
 
 
 def record(task: Task, before: str = "submitted") -> Event:
-    """The change by which the task came to its outcome."""
+    """The transition of the task to its current status."""
     change = copy.deepcopy(CHANGE["Records"][0])
     image = {name: value for name, value in to_item(task).items() if value is not None}
     image = {name: TypeSerializer().serialize(value) for name, value in image.items()}
@@ -144,17 +155,17 @@ def record(task: Task, before: str = "submitted") -> Event:
     return {"Records": [change]}
 
 
-def due(functions: Functions, task: Task) -> bool:
-    table = functions.stack.deployment.resources["TasksTable"]
-    item = functions.stack.client("dynamodb").get_item(TableName=table, Key={"task_id": {"S": task.task_id}})["Item"]
-    return "due_at" in item
+def is_due(functions: Functions, task: Task) -> bool:
+    return stored_due_at(functions, task.task_id) is not None
 
 
 @pytest.mark.parametrize("outcome", sorted(OUTCOMES))
-def test_an_outcome_is_told_once_with_its_id_and_noted(functions: Functions, news: Any, outcome: Status) -> None:
-    task = settled(functions, outcome, callback_url=None)
+def test_outcome_is_published_once_with_its_id_and_recorded(
+    functions: Functions, published: Reader, outcome: Status
+) -> None:
+    task = store_outcome(functions, outcome, callback_url=None)
     assert functions.invoke("publish_changes", record(task)) == {"batchItemFailures": []}
-    (event,) = news()
+    (event,) = published()
     assert (event["source"], event["detail-type"]) == ("fluxgate", f"Task {outcome.title()}")
     detail = event["detail"]
     error = {"error": {"code": "forbidden", "message": "No."}} if outcome is Status.FAILED else {}
@@ -165,115 +176,100 @@ def test_an_outcome_is_told_once_with_its_id_and_noted(functions: Functions, new
     }  # fmt: skip
     assert functions.calls == ["events:PutEvents", "dynamodb:UpdateItem"]
     assert functions.stored(task.task_id).announced is outcome
-    assert due(functions, task) == (outcome is Status.EXPIRED)  # about which the provider is still asked
+    assert is_due(functions, task) == (outcome is Status.EXPIRED)  # the provider is still polled
 
 
-def test_an_event_holds_no_url_and_no_prompt(functions: Functions, news: Any) -> None:
-    functions.invoke("publish_changes", record(settled(functions)))
-    told = json.dumps(news()[0])
+def test_event_contains_no_url_and_no_prompt(functions: Functions, published: Reader) -> None:
+    functions.invoke("publish_changes", record(store_outcome(functions)))
+    event = json.dumps(published()[0])
     for word in ("http", "red fox", "a-secret-path", "a-source", "an-input", "local/t/0.png"):
-        assert word not in told
+        assert word not in event
 
 
 @pytest.mark.parametrize("outcome", sorted(OUTCOMES))
-def test_the_webhook_queue_hears_where_somebody_wants_to_be_told(
-    functions: Functions, webhooks: Any, outcome: Status
+def test_webhook_queue_receives_only_outcomes_of_tasks_with_a_callback_url(
+    functions: Functions, webhook_queue: Reader, outcome: Status
 ) -> None:
-    task = settled(functions, outcome)
+    task = store_outcome(functions, outcome)
     functions.invoke("publish_changes", record(task))
-    functions.invoke("publish_changes", record(settled(functions, outcome, callback_url=None)))
-    (event,) = webhooks()
+    functions.invoke("publish_changes", record(store_outcome(functions, outcome, callback_url=None)))
+    (event,) = webhook_queue()
     assert (event["detail"]["id"], event["detail"]["webhook"]) == (task.outcome_id, True)
-    assert due(functions, task)  # until the webhook is delivered
+    assert is_due(functions, task)  # until the webhook is delivered
 
 
-def test_a_repeated_record_repeats_the_id_and_changes_nothing(functions: Functions, news: Any) -> None:
-    task = settled(functions)
+def test_repeated_record_repeats_the_event_id_and_changes_nothing(functions: Functions, published: Reader) -> None:
+    task = store_outcome(functions)
     functions.invoke("publish_changes", record(task))
-    once = functions.stored(task.task_id)
+    announced = functions.stored(task.task_id)
     assert functions.invoke("publish_changes", record(task)) == {"batchItemFailures": []}
-    assert {event["detail"]["id"] for event in news()} == {task.outcome_id}
-    assert functions.stored(task.task_id) == once
+    assert {event["detail"]["id"] for event in published()} == {task.outcome_id}
+    assert functions.stored(task.task_id) == announced
 
 
-def test_a_repeated_record_does_not_undo_a_delivery(functions: Functions, news: Any) -> None:
-    task = settled(functions)
+def test_repeated_record_keeps_the_webhook_delivery(functions: Functions, published: Reader) -> None:
+    task = store_outcome(functions)
     delivered = Delivery(outcome=task.status, state=DeliveryState.DELIVERED, attempts=1)
     functions.tasks.update_outcome(task, announced=task.status, delivery=delivered)
     assert functions.invoke("publish_changes", record(task)) == {"batchItemFailures": []}
     assert functions.stored(task.task_id).delivery == delivered
-    assert not due(functions, task)
+    assert not is_due(functions, task)
 
 
-def test_an_old_record_does_not_disturb_a_late_result(functions: Functions, news: Any) -> None:
-    expired = settled(functions, Status.EXPIRED)
+def test_old_record_does_not_affect_a_late_result(functions: Functions, published: Reader) -> None:
+    expired = store_outcome(functions, Status.EXPIRED)
     functions.tasks.transition(expired.task_id, Status.GENERATED)
     assert functions.invoke("publish_changes", record(expired)) == {"batchItemFailures": []}
     late = functions.tasks.transition(expired.task_id, Status.SUCCEEDED)
     assert late.announced is None
     assert functions.invoke("publish_changes", record(late, "generated")) == {"batchItemFailures": []}
-    assert [event["detail"]["id"] for event in news()] == [f"{late.task_id}.expired", f"{late.task_id}.succeeded"]
+    assert [event["detail"]["id"] for event in published()] == [f"{late.task_id}.expired", f"{late.task_id}.succeeded"]
     assert functions.stored(late.task_id).announced is Status.SUCCEEDED
 
 
-FAULTS: dict[str, tuple[str, int, dict[str, Any]]] = {
-    "the bus refuses the call": ("PutEvents", 400, {"Error": {"Code": "ThrottlingException", "Message": "slow down"}}),
-    "the bus refuses the event": (
-        "PutEvents", 200, {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "no"}]},
-    ),
-    "the note fails": ("UpdateItem", 400, {"Error": {"Code": "ThrottlingException", "Message": "slow down"}}),
-}  # fmt: skip
+REFUSED_ENTRY = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "no"}]}
+FAILURES: dict[str, Callable[..., Any]] = {
+    "the bus refuses the call": fail("PutEvents", "ThrottlingException"),
+    "the bus refuses the event": lambda model, **_: aws_response(REFUSED_ENTRY) if model.name == "PutEvents" else None,
+    "the update fails": fail("UpdateItem", "ThrottlingException"),
+}
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_an_outcome_that_could_not_be_announced_stays_due_and_its_record_comes_again(
-    functions: Functions, news: Any, name: str
-) -> None:
-    call, status, body = FAULTS[name]
-    task = settled(functions)
-
-    def fail(model: Any, **_: Any) -> Any:
-        response = type("Response", (), {"status_code": status, "headers": {}, "content": b""})()
-        return (response, {**body, "ResponseMetadata": {}}) if model.name == call else None
-
-    functions.before_call = fail
+@pytest.mark.parametrize("name", FAILURES)
+def test_outcome_stays_due_until_its_record_is_announced(functions: Functions, published: Reader, name: str) -> None:
+    task = store_outcome(functions)
+    functions.before_call = FAILURES[name]
     assert len(functions.invoke("publish_changes", record(task))["batchItemFailures"]) == 1
-    assert (functions.stored(task.task_id).announced, due(functions, task)) == (None, True)
+    assert (functions.stored(task.task_id).announced, is_due(functions, task)) == (None, True)
     functions.before_call = lambda **_: None
     assert functions.invoke("publish_changes", record(task)) == {"batchItemFailures": []}
-    assert {event["detail"]["id"] for event in news()} == {task.outcome_id}
+    assert {event["detail"]["id"] for event in published()} == {task.outcome_id}
     assert functions.stored(task.task_id).announced is task.status
 
 
-def test_one_outcome_that_fails_stops_no_other_record(functions: Functions, jobs: Any) -> None:
-    functions.before_call = lambda model, **_: (
-        (type("Response", (), {"status_code": 400, "headers": {}, "content": b""})(), _THROTTLED)
-        if model.name == "PutEvents"
-        else None
-    )
-    (failing,) = record(settled(functions))["Records"]
+def test_outcome_that_cannot_be_announced_does_not_block_other_records(
+    functions: Functions, archive_queue: Reader
+) -> None:
+    functions.before_call = fail("PutEvents", "ThrottlingException")
+    (failing,) = record(store_outcome(functions))["Records"]
     failing["dynamodb"]["SequenceNumber"] = "999"
     batch = {"Records": [failing, *CHANGE["Records"]]}
     assert functions.invoke("publish_changes", batch) == {"batchItemFailures": [{"itemIdentifier": "999"}]}
-    assert jobs() == [JOB]
+    assert archive_queue() == [ARCHIVE_JOB]
 
 
-_THROTTLED = {"Error": {"Code": "ThrottlingException", "Message": "slow down"}, "ResponseMetadata": {}}
+def test_outcome_of_a_deleted_task_does_not_block_the_stream(functions: Functions) -> None:
+    deleted = copy.deepcopy(CHANGE)
+    image = deleted["Records"][0]["dynamodb"]["NewImage"]
+    image["task_id"]["S"] = str(uuid4())
+    image["status"]["S"] = "succeeded"
+    assert functions.invoke("publish_changes", deleted) == {"batchItemFailures": []}
 
 
-def test_logs_hold_the_task_and_neither_urls_nor_prompts(functions: Functions, news: Any) -> None:
-    task = settled(functions, Status.FAILED)
+def test_logs_contain_the_task_id_but_no_urls_and_no_content(functions: Functions, published: Reader) -> None:
+    task = store_outcome(functions, Status.FAILED)
     functions.invoke("publish_changes", record(task))
     logs = functions.logs()
     assert task.task_id in logs
     for word in ("a-secret-path", "an-input", "red fox", '"No."'):
         assert word not in logs
-
-
-def test_an_outcome_of_a_task_that_is_gone_is_announced_and_blocks_nothing(functions: Functions) -> None:
-    """Deleted between the outcome and its announcement: the stream must go on."""
-    gone = copy.deepcopy(CHANGE)
-    image = gone["Records"][0]["dynamodb"]["NewImage"]
-    image["task_id"]["S"] = str(uuid4())
-    image["status"]["S"] = "succeeded"
-    assert functions.invoke("publish_changes", gone) == {"batchItemFailures": []}

@@ -1,4 +1,4 @@
-"""Reading: an owner sees its own tasks, newest first, with URLs that work."""
+"""Reading tasks, lists, batches, models and the webhook secret: an owner sees only its own."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -13,15 +13,18 @@ from standardwebhooks.webhooks import Webhook
 
 from fluxgate.errors import CredentialsUnavailable
 from fluxgate.outcomes.signing import SigningKeys
-from fluxgate.tasks.model import Image, Status, Task
+from fluxgate.tasks.model import Image, Status
 from local.seeds import SUBMITTED, SUCCEEDED
+from tests.builders import a_task
+from tests.functional.aws_calls import aws_response
 from tests.harness import OWNER, Event, Functions, Response, event, with_body
 
 TASK = event("read_tasks.good_task")
 LIST = event("read_tasks.good_list")
 
 
-def asked_by(owner: str, event: Event, **query: str) -> Event:
+def requested_by(owner: str, event: Event, **query: str) -> Event:
+    """The event sent by another owner, with these query parameters."""
     event = json.loads(json.dumps(event))
     event["requestContext"]["identity"]["apiKeyId"] = owner
     event["queryStringParameters"] = query or None
@@ -31,58 +34,60 @@ def asked_by(owner: str, event: Event, **query: str) -> Event:
 
 @pytest.fixture
 def owner(functions: Functions) -> str:
-    """A new owner with twelve tasks, one a second; every third has succeeded."""
+    """A new owner with twelve tasks, created one second apart, of which every third has succeeded."""
     name = uuid4().hex
-    begin = datetime(2026, 11, 22, tzinfo=UTC)
+    first = datetime(2026, 11, 22, tzinfo=UTC)
     for n in range(12):
-        moment = begin + timedelta(seconds=n)
+        succeeded = n % 3 == 0
         functions.store(
-            Task(
-                task_id=f"{name}-{n:02}", owner=name, status=Status.SUBMITTED if n % 3 else Status.SUCCEEDED,
-                action="generate", model="flux-dev", prompt="a fox", size="1024x1024", count=1, provider="acedata",
-                created_at=moment, updated_at=moment, expires_at=moment,
-                images=() if n % 3 else (Image(source_url="https://cdn/1.png"),),
+            a_task(
+                task_id=f"{name}-{n:02}",
+                owner=name,
+                status=Status.SUCCEEDED if succeeded else Status.SUBMITTED,
+                created_at=first + timedelta(seconds=n),
+                images=(Image(source_url="https://cdn/1.png"),) if succeeded else (),
             )
-        )  # fmt: skip
+        )
     return name
 
 
-def numbers(answer: Response) -> list[int]:
-    return [int(task["task_id"][-2:]) for task in answer.body["tasks"]]
+def numbers(response: Response) -> list[int]:
+    """The numbers of the owner's tasks in a list."""
+    return [int(task["task_id"][-2:]) for task in response.body["tasks"]]
 
 
-def test_a_succeeded_task_has_a_url_from_which_the_picture_comes(functions: Functions) -> None:
+def test_a_succeeded_task_has_a_url_that_returns_the_image(functions: Functions) -> None:
     functions.seed()
-    answer = functions.http("read_tasks", TASK)
-    assert (answer.status, answer.body["task_id"], answer.body["status"]) == (200, SUCCEEDED, "succeeded")
-    (image,) = answer.body["images"]
+    response = functions.http("read_tasks", TASK)
+    assert (response.status, response.body["task_id"], response.body["status"]) == (200, SUCCEEDED, "succeeded")
+    (image,) = response.body["images"]
     assert (image["archived"], image["content_type"], image["width"]) == (True, "image/png", 512)
-    picture = requests.get(image["url"], timeout=10)
-    assert picture.status_code == 200
-    assert len(picture.content) == image["bytes"]
+    download = requests.get(image["url"], timeout=120)
+    assert download.status_code == 200
+    assert len(download.content) == image["bytes"]
     assert functions.calls == ["dynamodb:GetItem"]
 
 
-def test_an_unknown_task_and_anothers_task_are_the_same_404(functions: Functions) -> None:
+def test_an_unknown_task_and_another_owners_task_have_the_same_404_response(functions: Functions) -> None:
     functions.seed()
     unknown = functions.http("read_tasks", event("read_tasks.bad_unknown_task"))
-    anothers = functions.http("read_tasks", asked_by("someone-else", TASK))
-    assert unknown.status == anothers.status == 404
-    assert unknown.body == anothers.body
+    not_owned = functions.http("read_tasks", requested_by("someone-else", TASK))
+    assert unknown.status == not_owned.status == 404
+    assert unknown.body == not_owned.body
     assert unknown.body["code"] == "task_not_found"
 
 
-def test_a_list_is_newest_first_and_goes_on_behind_its_cursor(functions: Functions, owner: str) -> None:
-    first = functions.http("read_tasks", asked_by(owner, LIST, limit="5"))
-    second = functions.http("read_tasks", asked_by(owner, LIST, limit="5", cursor=first.body["cursor"]))
-    third = functions.http("read_tasks", asked_by(owner, LIST, limit="5", cursor=second.body["cursor"]))
+def test_a_list_is_newest_first_and_continues_at_its_cursor(functions: Functions, owner: str) -> None:
+    first = functions.http("read_tasks", requested_by(owner, LIST, limit="5"))
+    second = functions.http("read_tasks", requested_by(owner, LIST, limit="5", cursor=first.body["cursor"]))
+    third = functions.http("read_tasks", requested_by(owner, LIST, limit="5", cursor=second.body["cursor"]))
     assert [numbers(page) for page in (first, second, third)] == [[11, 10, 9, 8, 7], [6, 5, 4, 3, 2], [1, 0]]
     assert third.body["cursor"] is None
     assert functions.calls == ["dynamodb:Query"] * 3
 
 
-def test_a_page_that_ends_with_the_last_task_has_no_cursor(functions: Functions, owner: str) -> None:
-    page = functions.http("read_tasks", asked_by(owner, LIST, limit="12"))
+def test_the_last_page_has_no_cursor(functions: Functions, owner: str) -> None:
+    page = functions.http("read_tasks", requested_by(owner, LIST, limit="12"))
     assert (len(page.body["tasks"]), page.body["cursor"]) == (12, None)
 
 
@@ -90,11 +95,11 @@ def test_a_page_that_ends_with_the_last_task_has_no_cursor(functions: Functions,
     ("status", "found"),
     [("succeeded", [9, 6, 3, 0]), ("processing", [11, 10, 8, 7, 5, 4, 2, 1]), ("failed", []), ("queued", [])],
 )
-def test_a_list_can_be_of_one_status(functions: Functions, owner: str, status: str, found: list[int]) -> None:
-    assert numbers(functions.http("read_tasks", asked_by(owner, LIST, status=status))) == found
+def test_a_list_can_be_filtered_by_status(functions: Functions, owner: str, status: str, found: list[int]) -> None:
+    assert numbers(functions.http("read_tasks", requested_by(owner, LIST, status=status))) == found
 
 
-def test_a_filtered_list_loses_nothing_between_pages(
+def test_a_filtered_list_is_complete_across_pages(
     functions: Functions, owner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fluxgate.tasks.store.FILTERED_PAGE", 2)
@@ -102,7 +107,7 @@ def test_a_filtered_list_loses_nothing_between_pages(
     found: list[int] = []
     query = {"status": "succeeded", "limit": "2"}
     for _ in range(20):
-        page = functions.http("read_tasks", asked_by(owner, LIST, **query))
+        page = functions.http("read_tasks", requested_by(owner, LIST, **query))
         found += numbers(page)
         if not (cursor := page.body["cursor"]):
             break
@@ -110,30 +115,30 @@ def test_a_filtered_list_loses_nothing_between_pages(
     assert found == [9, 6, 3, 0]
 
 
-def test_another_owner_cannot_use_the_cursor(functions: Functions, owner: str) -> None:
-    cursor = functions.http("read_tasks", asked_by(owner, LIST, limit="5")).body["cursor"]
-    answer = functions.http("read_tasks", asked_by("someone-else", LIST, cursor=cursor))
-    assert (answer.status, set(answer.violations)) == (422, {"cursor"})
+def test_a_cursor_of_another_owner_is_rejected(functions: Functions, owner: str) -> None:
+    cursor = functions.http("read_tasks", requested_by(owner, LIST, limit="5")).body["cursor"]
+    response = functions.http("read_tasks", requested_by("someone-else", LIST, cursor=cursor))
+    assert (response.status, set(response.violations)) == (422, {"cursor"})
     assert owner not in cursor
 
 
 @pytest.mark.parametrize("cursor", ["x", "%%%", "AAAA", "W10", "bnVsbA", "WyJhIiwiYiJd", "e30", "\u00e9"])
-def test_a_cursor_that_was_made_up_is_refused(functions: Functions, cursor: str) -> None:
-    answer = functions.http("read_tasks", asked_by("local", LIST, cursor=cursor))
-    assert (answer.status, set(answer.violations)) == (422, {"cursor"})
+def test_a_forged_cursor_is_rejected(functions: Functions, cursor: str) -> None:
+    response = functions.http("read_tasks", requested_by("local", LIST, cursor=cursor))
+    assert (response.status, set(response.violations)) == (422, {"cursor"})
 
 
-def test_every_bad_query_parameter_is_named(functions: Functions) -> None:
-    answer = functions.http("read_tasks", event("read_tasks.bad_query"))
-    assert answer.status == 422
-    assert answer.violations.keys() == {"status", "limit"}
-    assert "processing" in answer.violations["status"]
+def test_every_invalid_query_parameter_is_reported(functions: Functions) -> None:
+    response = functions.http("read_tasks", event("read_tasks.bad_query"))
+    assert response.status == 422
+    assert response.violations.keys() == {"status", "limit"}
+    assert "processing" in response.violations["status"]
 
 
 def test_models_are_listed_with_their_sizes(functions: Functions) -> None:
-    answer = functions.http("read_tasks", event("read_tasks.good_models"))
-    assert answer.status == 200
-    models: dict[str, Any] = {model["name"]: model for model in answer.body["models"]}
+    response = functions.http("read_tasks", event("read_tasks.good_models"))
+    assert response.status == 200
+    models: dict[str, Any] = {model["name"]: model for model in response.body["models"]}
     assert len(models) == 10
     assert models["flux-dev"] == {
         "name": "flux-dev",
@@ -147,14 +152,14 @@ def test_models_are_listed_with_their_sizes(functions: Functions) -> None:
     }
     assert (models["flux-kontext-pro"]["sizes"][:2], models["flux-kontext-pro"]["pixels"]) == (["1:1", "16:9"], None)
     assert "21:9" in models["flux-kontext-pro"]["size"]
-    assert (answer.body["max_count"], answer.body["max_prompt"]) == (4, 4000)
+    assert (response.body["max_count"], response.body["max_prompt"]) == (4, 4000)
 
 
-def test_an_unknown_route_is_a_problem(functions: Functions) -> None:
-    lost = json.loads(json.dumps(LIST))
-    lost["path"] = lost["resource"] = "/v1/nothing"
-    answer = functions.http("read_tasks", lost)
-    assert (answer.status, answer.body["code"]) == (404, "route_not_found")
+def test_an_unknown_route_is_a_404_problem(functions: Functions) -> None:
+    request = event("read_tasks.good_list")
+    request["path"] = request["resource"] = "/v1/nothing"
+    response = functions.http("read_tasks", request)
+    assert (response.status, response.body["code"]) == (404, "route_not_found")
 
 
 SECRET = event("read_tasks.good_webhook_secret")
@@ -162,7 +167,7 @@ SECRET = event("read_tasks.good_webhook_secret")
 
 @pytest.fixture
 def signing_key(functions: Functions) -> Iterator[Callable[..., SigningKeys]]:
-    """Puts another signing key into the stack for the time of the test."""
+    """Stores another signing key in the stack, until the test ends."""
     arn = functions.stack.deployment.resources["WebhookSigningKeySecret"]
     client = functions.stack.client("secretsmanager")
     before = client.get_secret_value(SecretId=arn)["SecretString"]
@@ -175,27 +180,27 @@ def signing_key(functions: Functions) -> Iterator[Callable[..., SigningKeys]]:
     client.put_secret_value(SecretId=arn, SecretString=before)
 
 
-def test_an_owner_gets_its_webhook_secret_which_verifies_what_is_signed_for_it(
+def test_an_owner_gets_the_webhook_secret_that_verifies_its_webhooks(
     functions: Functions, signing_key: Callable[..., SigningKeys]
 ) -> None:
     keys = signing_key(current="one")
-    answer = functions.http("read_tasks", SECRET)
-    assert (answer.status, answer.body.keys()) == (200, {"secret"})
-    assert answer.body["secret"].startswith("whsec_")
-    Webhook(answer.body["secret"]).verify(b"{}", keys.headers(OWNER, "t.succeeded", b"{}", datetime.now(UTC)))
+    response = functions.http("read_tasks", SECRET)
+    assert (response.status, response.body.keys()) == (200, {"secret"})
+    assert response.body["secret"].startswith("whsec_")
+    Webhook(response.body["secret"]).verify(b"{}", keys.headers(OWNER, "t.succeeded", b"{}", datetime.now(UTC)))
     assert functions.calls == ["secretsmanager:GetSecretValue"]
-    assert answer.body["secret"].removeprefix("whsec_") not in functions.logs()
+    assert response.body["secret"].removeprefix("whsec_") not in functions.logs()
 
 
-def test_owners_have_different_secrets_and_aliases_share_one(functions: Functions) -> None:
+def test_every_owner_has_its_own_secret_and_keys_with_the_same_alias_share_one(functions: Functions) -> None:
     def secret(owner: str, **environment: str) -> str:
-        return str(functions.http("read_tasks", asked_by(owner, SECRET), **environment).body["secret"])
+        return str(functions.http("read_tasks", requested_by(owner, SECRET), **environment).body["secret"])
 
     assert secret("one") == secret("one") != secret("two")
     assert secret("key-1", OWNER_ALIASES="key-1=team,key-2=team") == secret("key-2", OWNER_ALIASES="key-2=team")
 
 
-def test_during_a_rotation_the_new_secret_is_given(
+def test_during_a_rotation_the_new_secret_is_returned(
     functions: Functions, signing_key: Callable[..., SigningKeys]
 ) -> None:
     new = signing_key(current="two").secrets(OWNER)[0].get_secret_value()
@@ -203,22 +208,22 @@ def test_during_a_rotation_the_new_secret_is_given(
     assert functions.http("read_tasks", SECRET).body["secret"] == new
 
 
-def test_without_a_signing_key_there_is_no_secret(
+def test_without_a_signing_key_the_secret_is_unavailable(
     functions: Functions, signing_key: Callable[..., SigningKeys]
 ) -> None:
     with pytest.raises(CredentialsUnavailable):
         signing_key(current="", previous="one")
-    answer = functions.http("read_tasks", SECRET)
-    assert (answer.status, answer.body["code"]) == (503, "credentials_unavailable")
+    response = functions.http("read_tasks", SECRET)
+    assert (response.status, response.body["code"]) == (503, "credentials_unavailable")
 
 
-def test_many_tasks_in_one_request(functions: Functions) -> None:
+def test_a_batch_returns_tasks_in_the_requested_order_and_lists_missing_ids(functions: Functions) -> None:
     functions.seed()
-    answer = functions.http("read_tasks", event("read_tasks.good_batch"))
-    assert answer.status == 200
-    assert [task["task_id"] for task in answer.body["tasks"]] == [SUCCEEDED, SUBMITTED]
-    assert answer.body["tasks"][0]["images"][0]["archived"] is True
-    assert answer.body["missing"] == ["00000000-0000-4000-8000-000000000009"]
+    response = functions.http("read_tasks", event("read_tasks.good_batch"))
+    assert response.status == 200
+    assert [task["task_id"] for task in response.body["tasks"]] == [SUCCEEDED, SUBMITTED]
+    assert response.body["tasks"][0]["images"][0]["archived"] is True
+    assert response.body["missing"] == ["00000000-0000-4000-8000-000000000009"]
     assert functions.calls == ["dynamodb:BatchGetItem"]
 
 
@@ -226,7 +231,7 @@ def batch(*task_ids: Any) -> Event:
     return with_body(event("read_tasks.good_batch"), {"task_ids": list(task_ids)})
 
 
-def test_a_batch_shows_only_ones_own(functions: Functions) -> None:
+def test_a_batch_returns_only_the_owners_tasks(functions: Functions) -> None:
     functions.seed()
     table = functions.stack.deployment.resources["TasksTable"]
     functions.stack.client("dynamodb").update_item(
@@ -234,12 +239,12 @@ def test_a_batch_shows_only_ones_own(functions: Functions) -> None:
         Key={"task_id": {"S": SUCCEEDED}},
         AttributeUpdates={"owner": {"Action": "PUT", "Value": {"S": "somebody-else"}}},
     )
-    answer = functions.http("read_tasks", batch(SUCCEEDED, SUBMITTED, SUBMITTED))
-    assert [task["task_id"] for task in answer.body["tasks"]] == [SUBMITTED]
-    assert answer.body["missing"] == [SUCCEEDED]
+    response = functions.http("read_tasks", batch(SUCCEEDED, SUBMITTED, SUBMITTED))
+    assert [task["task_id"] for task in response.body["tasks"]] == [SUBMITTED]
+    assert response.body["missing"] == [SUCCEEDED]
 
 
-TOO_MUCH = {
+INVALID_BATCHES = {
     "none": ((), "task_ids"),
     "too many": (("x",) * 51, "task_ids"),
     "an empty one": (("",), "task_ids.0"),
@@ -248,24 +253,20 @@ TOO_MUCH = {
 }
 
 
-@pytest.mark.parametrize(("task_ids", "field"), TOO_MUCH.values(), ids=TOO_MUCH)
-def test_a_batch_has_its_limits(functions: Functions, task_ids: Any, field: str) -> None:
-    answer = functions.http("read_tasks", batch(*task_ids))
-    assert (answer.status, list(answer.violations)) == (422, [field])
+@pytest.mark.parametrize(("task_ids", "field"), INVALID_BATCHES.values(), ids=INVALID_BATCHES)
+def test_an_invalid_batch_is_rejected(functions: Functions, task_ids: Any, field: str) -> None:
+    response = functions.http("read_tasks", batch(*task_ids))
+    assert (response.status, list(response.violations)) == (422, [field])
     assert functions.calls == []
 
 
-def test_what_a_throttled_table_leaves_out_is_asked_for_again(functions: Functions) -> None:
+def test_tasks_that_a_throttled_table_omits_are_requested_again(functions: Functions) -> None:
     functions.seed()
     table = functions.stack.deployment.resources["TasksTable"]
-    nothing = {
-        "Responses": {table: []},
-        "UnprocessedKeys": {table: {"Keys": [{"task_id": {"S": SUCCEEDED}}], "ConsistentRead": True}},
-        "ResponseMetadata": {},
-    }
-    response = type("Response", (), {"status_code": 200, "headers": {}, "content": b""})()
-    functions.before_call = lambda **_: (response, nothing) if len(functions.calls) == 1 else None
-    answer = functions.http("read_tasks", batch(SUCCEEDED))
-    assert [task["task_id"] for task in answer.body["tasks"]] == [SUCCEEDED]
-    functions.before_call = lambda **_: (response, nothing)
+    unprocessed = {table: {"Keys": [{"task_id": {"S": SUCCEEDED}}], "ConsistentRead": True}}
+    throttled = aws_response({"Responses": {table: []}, "UnprocessedKeys": unprocessed})
+    functions.before_call = lambda **_: throttled if len(functions.calls) == 1 else None
+    response = functions.http("read_tasks", batch(SUCCEEDED))
+    assert [task["task_id"] for task in response.body["tasks"]] == [SUCCEEDED]
+    functions.before_call = lambda **_: throttled
     assert functions.http("read_tasks", batch(SUCCEEDED)).body["code"] == "storage_unavailable"
