@@ -11,7 +11,7 @@ from typing import NoReturn
 import pytest
 
 from local.build import SamUnavailable, build, find_sam
-from local.containers import has_image, image
+from local.containers import engine, has_image, image
 from local.sam import SamLocal
 
 
@@ -34,7 +34,9 @@ def sam() -> str:
 
 @pytest.fixture(scope="session")
 def sam_options() -> list[str]:
-    """Skip the pull if the image is present."""
+    """Options of every `sam local`. Skips the pull if the image is present."""
+    if engine() is None:
+        unavailable("Start Docker or podman, or set DOCKER_HOST: no container engine responds.")
     return ["--skip-pull-image"] if has_image(image()) else []
 
 
