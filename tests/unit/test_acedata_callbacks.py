@@ -11,7 +11,7 @@ from fluxgate.errors import MalformedBody
 from fluxgate.providers.acedata import MAX_IMAGES, MAX_TEXT, parse_callback
 from fluxgate.providers.port import Failed, Generated, ProviderResult, Running
 from fluxgate.tasks.model import Image, TaskError
-from tests.unit.acedata import DATA, IMAGES, NO_REASON, json_values
+from tests.unit.acedata_session import DATA, IMAGES, NO_REASON, json_values
 
 
 def parse(body: object) -> ProviderResult:

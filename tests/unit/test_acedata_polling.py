@@ -13,7 +13,7 @@ from fluxgate.providers.acedata import LIST_PAGES
 from fluxgate.providers.port import Failed, Generated, NotFound, ProviderResult, Running
 from fluxgate.tasks.model import Task, TaskError, token_hash
 from tests.builders import a_task
-from tests.unit.acedata import DATA, IMAGES, NO_REASON, Respond, Session, json_values, provider, raising
+from tests.unit.acedata_session import DATA, IMAGES, NO_REASON, Respond, Session, json_values, provider, raising
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 TOKEN = "the-callback-token"

@@ -10,7 +10,7 @@ from fluxgate.errors import NotSent, ResponseLost
 from fluxgate.providers.port import Accepted, NotAccepted, Refused, SubmitResult, Unknown
 from fluxgate.tasks.model import Image, TaskError
 from tests.builders import a_task
-from tests.unit.acedata import NO_REASON, Session, json_values, provider, raising
+from tests.unit.acedata_session import NO_REASON, Session, json_values, provider, raising
 
 CALLBACK_URL = "https://callbacks.test/1"
 
