@@ -31,7 +31,7 @@ def _demo(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_demo_saves_the_image_in_a_folder(tmp_path: Path) -> None:
-    demo = _demo(tmp_path, PROMPT="A fox", SIZE="512x256", AWS_PROFILE="of-somebody-else")
+    demo = _demo(tmp_path, PROMPT="A fox", SIZE="512x256", AWS_PROFILE="unknown")
     assert demo.returncode == 0, demo.stderr
     task = json.loads(demo.stdout)
     assert (task["status"], task["prompt"]) == ("succeeded", "A fox")
