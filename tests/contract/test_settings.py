@@ -1,4 +1,4 @@
-"""Settings and template agree: a function reads every variable it declares and declares every variable it reads."""
+"""Settings and template agree: each function declares exactly the variables it reads."""
 
 import re
 from typing import Any
@@ -10,11 +10,11 @@ from fluxgate.errors import SettingsInvalid
 from tests.contract.test_template import FUNCTIONS, TEMPLATE
 from tests.harness import EVENTS, Functions, event
 
-CLASSES = [kind for kind in vars(settings).values() if hasattr(kind, "_fields")]
-OPTIONAL = {name.upper() for kind in CLASSES for name in kind._field_defaults}
-FIELDS = {name.upper() for kind in CLASSES for name in kind._fields}
+CLASSES = [value for value in vars(settings).values() if hasattr(value, "_fields")]
+OPTIONAL = {name.upper() for settings_class in CLASSES for name in settings_class._field_defaults}
+FIELDS = {name.upper() for settings_class in CLASSES for name in settings_class._fields}
 GLOBAL: dict[str, Any] = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
-# Read by the packages we use, not by `settings`.
+# Read by third-party packages, not by `settings`.
 THIRD_PARTY = {"AWS_ENDPOINT_URL", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 THIRD_PARTY |= {"PYDANTIC_DISABLE_PLUGINS"}
 LOCAL_ONLY = {"ALLOW_LOCAL_URLS", "AWS_ENDPOINT_URL", "AWS_SDK_UA_APP_ID", "LOCAL_OWNER", "TIME_SCALE"}
@@ -32,18 +32,18 @@ def folder(function: str) -> str:
 REQUIRED = [(folder(f), name) for f in FUNCTIONS for name in sorted(declared(f) - OPTIONAL)]
 
 
-def test_the_template_declares_exactly_the_settings_that_exist() -> None:
+def test_template_declares_exactly_the_settings() -> None:
     assert (GLOBAL.keys() - THIRD_PARTY).union(*(declared(function) for function in FUNCTIONS)) == FIELDS
 
 
-def test_a_global_variable_is_third_party_or_local() -> None:
-    """Whatever else a function reads it declares itself."""
+def test_global_variables_are_third_party_or_local() -> None:
+    """A function declares all others itself."""
     assert GLOBAL.keys() == THIRD_PARTY | LOCAL_ONLY
     for function in FUNCTIONS:
         assert not declared(function) & GLOBAL.keys()
 
 
-def test_a_local_variable_has_no_value_at_aws() -> None:
+def test_local_variables_have_no_value_at_aws() -> None:
     for name, value in GLOBAL.items():
         assert (value == {"Ref": "AWS::NoValue"}) == (name in LOCAL_ONLY)
     for function in FUNCTIONS.values():
@@ -51,8 +51,8 @@ def test_a_local_variable_has_no_value_at_aws() -> None:
 
 
 @pytest.mark.parametrize(("function", "name"), REQUIRED)
-def test_a_function_needs_every_variable_it_declares(functions: Functions, function: str, name: str) -> None:
-    """Without it, one of the function's good events fails with an error that names the variable."""
+def test_function_requires_every_variable_it_declares(functions: Functions, function: str, name: str) -> None:
+    """Without the variable, at least one of the function's good events fails with an error that names it."""
     messages = []
     for path in sorted(EVENTS.glob(f"{function}.good_*.json")):
         functions.seed()
@@ -60,5 +60,5 @@ def test_a_function_needs_every_variable_it_declares(functions: Functions, funct
             functions.invoke(function, event(path.stem), **{name: ""})
         except SettingsInvalid as error:
             messages.append(str(error))
-    messages.append(functions.logs())  # errors of failed records are logged
+    messages.append(functions.logs())  # the errors of failed records
     assert f"{name}: Field required" in "".join(messages)

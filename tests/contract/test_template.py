@@ -1,4 +1,4 @@
-"""The rules that every parameter, function, queue and policy in template.yaml follows."""
+"""Rules for the parameters, functions, queues, policies and alarms in template.yaml."""
 
 import json
 import re
@@ -17,7 +17,7 @@ RESOURCES = TEMPLATE["Resources"]
 
 
 def of_type(kind: str) -> dict[str, dict[str, Any]]:
-    return {name: it["Properties"] for name, it in RESOURCES.items() if it["Type"] == kind}
+    return {name: resource["Properties"] for name, resource in RESOURCES.items() if resource["Type"] == kind}
 
 
 WITHOUT_PERMISSIONS = {"ShowPageFunction"}
@@ -31,7 +31,7 @@ STATEMENTS = [
 
 
 @pytest.mark.parametrize("name", TEMPLATE["Parameters"])
-def test_a_parameter_has_a_description_and_bounds(name: str) -> None:
+def test_parameter_has_a_description_bounds_and_one_group(name: str) -> None:
     parameter = TEMPLATE["Parameters"][name]
     assert parameter["Description"].endswith(".")
     bounds = {"AllowedValues", "AllowedPattern", "MinValue", "MinLength"}
@@ -42,13 +42,15 @@ def test_a_parameter_has_a_description_and_bounds(name: str) -> None:
     assert sum(group["Parameters"].count(name) for group in groups) == 1
 
 
-def test_only_the_providers_token_has_no_default() -> None:
-    assert [name for name, it in TEMPLATE["Parameters"].items() if "Default" not in it] == ["FluxApiToken"]
+def test_only_the_provider_token_has_no_default() -> None:
+    assert [name for name, parameter in TEMPLATE["Parameters"].items() if "Default" not in parameter] == [
+        "FluxApiToken"
+    ]
     assert TEMPLATE["Parameters"]["FluxApiToken"]["NoEcho"] is True
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_has_its_own_log_group_policy_memory_and_timeout(name: str) -> None:
+def test_function_has_its_own_log_group_policy_memory_and_timeout(name: str) -> None:
     function = FUNCTIONS[name]
     stem = name.removesuffix("Function")
     assert function["LoggingConfig"] == {"LogGroup": {"Ref": f"{stem}Logs"}}
@@ -63,7 +65,7 @@ def test_functions_log_json() -> None:
     assert TEMPLATE["Globals"]["Function"]["LoggingConfig"] == {"LogFormat": "JSON"}
 
 
-def test_each_function_and_each_api_has_a_log_group_with_the_retention_of_the_parameter() -> None:
+def test_every_function_and_api_has_a_log_group_with_the_configured_retention() -> None:
     groups = of_type("AWS::Logs::LogGroup")
     stems = {name.removesuffix("Function") for name in FUNCTIONS}
     assert groups.keys() == {f"{stem}Logs" for stem in stems | {"Api", "CallbackApi"}}
@@ -73,7 +75,7 @@ def test_each_function_and_each_api_has_a_log_group_with_the_retention_of_the_pa
 
 
 @pytest.mark.parametrize(("name", "statement"), STATEMENTS)
-def test_a_statement_allows_one_action_on_one_resource_and_has_a_sid(name: str, statement: dict[str, Any]) -> None:
+def test_statement_has_a_sid_and_allows_one_action_on_one_resource(name: str, statement: dict[str, Any]) -> None:
     assert isinstance(statement["Action"], str)
     assert re.fullmatch(r"[a-z0-9]+:[A-Z][A-Za-z]+", statement["Action"])
     assert isinstance(statement["Resource"], dict)
@@ -82,9 +84,9 @@ def test_a_statement_allows_one_action_on_one_resource_and_has_a_sid(name: str, 
     assert statement["Sid"]
 
 
-def test_the_gateways_own_errors_are_problem_details() -> None:
+def test_gateway_errors_are_problem_details() -> None:
     responses = RESOURCES["Api"]["Properties"]["GatewayResponses"]
-    assert {it["StatusCode"] for it in responses.values()} >= {403, 404, 413, 429, 504}
+    assert {response["StatusCode"] for response in responses.values()} >= {403, 404, 413, 429, 504}
     for response in responses.values():
         body = json.loads(response["ResponseTemplates"]["application/json"])
         assert body.keys() == {"type", "title", "status", "detail", "code", "errors", "request_id"}
@@ -93,7 +95,7 @@ def test_the_gateways_own_errors_are_problem_details() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in of_type("AWS::SQS::Queue") if "DeadLetter" not in name])
-def test_a_queue_has_a_dead_letter_queue_and_outlasts_its_functions_timeout(name: str) -> None:
+def test_queue_has_a_dead_letter_queue_and_a_visibility_timeout_above_the_functions_timeout(name: str) -> None:
     queue = of_type("AWS::SQS::Queue")[name]
     dead_letter_queue = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
     assert of_type("AWS::SQS::Queue")[dead_letter_queue]["MessageRetentionPeriod"] == 14 * 24 * 3600
@@ -104,12 +106,12 @@ def test_a_queue_has_a_dead_letter_queue_and_outlasts_its_functions_timeout(name
                 assert source["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-def test_the_last_archive_attempt_precedes_the_dead_letter_queue() -> None:
+def test_archive_attempts_are_fewer_than_the_receives_before_the_dead_letter_queue() -> None:
     attempts = FUNCTIONS["ArchiveImagesFunction"]["Environment"]["Variables"]["ARCHIVE_ATTEMPTS"]
     assert attempts < RESOURCES["ArchiveQueue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"]
 
 
-def test_the_stream_filter_matches_the_handled_statuses_and_failed_records_are_kept() -> None:
+def test_stream_filter_matches_the_handled_statuses_and_failed_records_are_stored() -> None:
     """Deletion, expiry and the other statuses would invoke publish_changes for nothing."""
     stream = FUNCTIONS["PublishChangesFunction"]["Events"]["Changes"]["Properties"]
     (entry,) = stream["FilterCriteria"]["Filters"]
@@ -121,7 +123,7 @@ def test_the_stream_filter_matches_the_handled_statuses_and_failed_records_are_k
     assert stream["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-def test_every_outcome_has_an_event_and_the_webhook_rule_matches_them_all() -> None:
+def test_webhook_rule_matches_the_event_of_every_outcome() -> None:
     pattern = RESOURCES["WebhookRule"]["Properties"]["EventPattern"]
     assert DETAIL_TYPES.keys() == OUTCOMES
     assert set(pattern["detail-type"]) == set(DETAIL_TYPES.values())
@@ -129,7 +131,7 @@ def test_every_outcome_has_an_event_and_the_webhook_rule_matches_them_all() -> N
     assert pattern["detail"].keys() <= TaskEvent.model_fields.keys()
 
 
-def test_the_rule_for_orders_matches_their_example_and_no_outcome() -> None:
+def test_order_rule_matches_the_example_order_and_no_outcome() -> None:
     pattern = RESOURCES["ImageRequestedRule"]["Properties"]["EventPattern"]
     (record,) = event("submit_queued.good_event")["Records"]
     assert pattern == {"detail-type": [json.loads(record["body"])["detail-type"]]}
@@ -137,12 +139,12 @@ def test_the_rule_for_orders_matches_their_example_and_no_outcome() -> None:
 
 
 @pytest.mark.parametrize("name", ["TasksTable", "ImagesBucket", "FailedChangesBucket"])
-def test_a_resource_with_data_outlives_the_stack(name: str) -> None:
+def test_resource_with_data_is_retained(name: str) -> None:
     assert RESOURCES[name]["DeletionPolicy"] == RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
 
 
 @pytest.mark.parametrize("name", of_type("AWS::S3::Bucket"))
-def test_a_bucket_is_private_encrypted_and_tls_only(name: str) -> None:
+def test_bucket_is_private_encrypted_and_tls_only(name: str) -> None:
     bucket = RESOURCES[name]["Properties"]
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert bucket["BucketEncryption"]
@@ -164,7 +166,7 @@ def test_access_logs_contain_no_paths_and_no_keys() -> None:
 
 def test_every_function_and_every_dead_letter_queue_has_an_alarm() -> None:
     """The REST API's 5xx alarm covers the functions behind it."""
-    watched = json.dumps([it["Properties"] for it in RESOURCES.values() if it["Type"] == "AWS::CloudWatch::Alarm"])
+    watched = json.dumps(of_type("AWS::CloudWatch::Alarm"))
     assert '"5XXError"' in watched
     for name, function in FUNCTIONS.items():
         behind_the_api = any(source["Type"] == "Api" for source in function["Events"].values())

@@ -19,8 +19,6 @@ from tests.contract.versions.responses import pages, responses
 from tests.contract.versions.surroundings import Item, OneProcess, Receiver
 from tests.harness import Functions, forget
 
-pytestmark = pytest.mark.xdist_group("versions")  # today's recording is made once
-
 RELEASES = sorted(path.parent.name for path in VERSIONS.glob("*/items.json"))
 
 # Attributes and fields that were added after a release, by file or queue. Its own are never renamed or removed.

@@ -1,11 +1,11 @@
-"""The page as a person sees it, in a real browser."""
+"""The web page in a headless browser."""
 
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -13,26 +13,41 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 
-from local.stack import ROOT
+from local.providers.acedata import Behaviour
+from local.stack import ROOT, Stack
+from tests.waiting import wait_for
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 SCREENSHOTS = ROOT / ".reports/screenshots"
-PATIENCE = 20  # seconds
+DESKTOP, PHONE = (1360, 960), (390, 844)
+
+needs_browser = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER),
+    reason="install chromium and chromedriver (Debian: apt-get install chromium chromium-driver)",
+)
+
+# Whether every finite animation has ended and every image in view is loaded.
+IS_STILL = """
+    const inView = ({ top, bottom }) => bottom > 0 && top < window.innerHeight;
+    const ends = (animation) => animation.effect.getComputedTiming().endTime !== Infinity;
+    return document.getAnimations().every((animation) => animation.playState !== "running" || !ends(animation))
+      && [...document.images].every((image) => image.complete || !inView(image.getBoundingClientRect()));
+"""
 
 T = TypeVar("T")
 
 
 class Page:
-    """The page as a person sees it."""
+    """Elements are found by id: `page["prompt"]`."""
 
     def __init__(self, driver: webdriver.Chrome, url: str) -> None:
         self.driver = driver
         self.url = url
 
     def open(self, key: str | None = None) -> None:
-        """From scratch, with a key where one is given."""
-        self.driver.get(f"{self.url}/icon.svg")  # of the same origin, and without a script that keeps keys
+        """With empty storage. Signs in if there is a key."""
+        self.driver.get(f"{self.url}/icon.svg")  # the same origin, without the script that stores keys
         self.run("localStorage.clear(); sessionStorage.clear()")
         self.driver.get(f"{self.url}/")
         if key:
@@ -65,19 +80,19 @@ class Page:
         assert card is not None
         return card
 
-    def pictures(self, card: WebElement, count: int) -> list[WebElement]:
-        """Those of a task, when they have been loaded."""
+    def images(self, card: WebElement, count: int) -> list[WebElement]:
+        """The images of a task, once loaded."""
 
         def find() -> list[WebElement] | None:
             found = card.find_elements(By.CSS_SELECTOR, "img")
             self.run("arguments[0].scrollIntoView({block: 'center'})", card)
-            widths = [self.run("return arguments[0].naturalWidth", picture) for picture in found]
+            widths = [self.run("return arguments[0].naturalWidth", image) for image in found]
             return found if len(found) == count and all(widths) else None
 
         return self.wait(find) or []
 
     def text(self, within: WebElement, selector: str) -> str:
-        """In one step, for the page may put something else there at any time."""
+        """In one step, because the page may replace the element at any time."""
         return str(self.run("return arguments[0].querySelector(arguments[1])?.textContent ?? ''", within, selector))
 
     def all(self, selector: str) -> list[WebElement]:
@@ -97,11 +112,11 @@ class Page:
         return self.driver.execute_script(script, *arguments)
 
     def wait(self, condition: Callable[[], T]) -> T:
-        deadline = time.monotonic() + PATIENCE
-        while not (met := condition()):
-            assert time.monotonic() < deadline, self["status"].get_property("textContent")
-            time.sleep(0.05)
-        return met
+        try:
+            return wait_for(condition)
+        except AssertionError as error:
+            status = self["status"].get_property("textContent")
+            raise AssertionError(f"{error}; the page's status is {status!r}") from None
 
     def resize(self, width: int, height: int) -> None:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
@@ -113,7 +128,7 @@ class Page:
 
     def screenshot(self, name: str) -> None:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        time.sleep(0.7)  # until what fades in has done so
+        self.wait(lambda: self.run(IS_STILL))
         assert self.driver.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
 
 
@@ -124,4 +139,19 @@ def start(profile: Path) -> webdriver.Chrome:
         options.add_argument(argument)
     options.add_argument(f"--user-data-dir={profile}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.set_script_timeout(120)
+    return driver
+
+
+def behave(stack: Stack, prompt: str, *behaviours: Behaviour) -> None:
+    """One behaviour per submission with the prompt, in order."""
+    assert stack.simulator
+    for behaviour in behaviours:
+        stack.simulator.behave(behaviour, when=lambda body: body["prompt"] == prompt)
+
+
+def submissions(stack: Stack, prompt: str) -> list[dict[str, Any]]:
+    """The bodies of the provider's submissions with a prompt."""
+    assert stack.simulator
+    return [submission.body for submission in stack.simulator.submissions if submission.body["prompt"] == prompt]

@@ -1,11 +1,13 @@
-"""A client of the API, as a customer would write one."""
+"""An HTTP client of the API."""
 
 import time
 from typing import Any, Self
 
 import requests
 
-SETTLED = {"succeeded", "failed", "expired"}
+from tests.waiting import wait_for
+
+TERMINAL = {"succeeded", "failed", "expired"}
 
 
 class Client:
@@ -22,7 +24,7 @@ class Client:
         self._session.close()
 
     def request(self, method: str, path: str, **arguments: Any) -> requests.Response:
-        return self._session.request(method, self._url + path, timeout=35, **arguments)
+        return self._session.request(method, self._url + path, timeout=120, **arguments)
 
     def get(self, path: str, **arguments: Any) -> requests.Response:
         return self.request("GET", path, **arguments)
@@ -30,19 +32,25 @@ class Client:
     def generate(self, **request: Any) -> requests.Response:
         return self.request("POST", "/v1/images/generations", json={"prompt": "A red fox", **request})
 
-    def settled(self, task_id: str, seconds: float = 20) -> dict[str, Any]:
-        """The task when nothing more will happen to it."""
-        deadline = time.monotonic() + seconds
-        while True:
+    def outcome(self, task_id: str) -> dict[str, Any]:
+        """The task once its status is terminal."""
+
+        def poll() -> dict[str, Any] | None:
             task: dict[str, Any] = self.get(f"/v1/tasks/{task_id}").json()
-            if task["status"] in SETTLED:
+            if task["status"] in TERMINAL:
                 return task
-            assert time.monotonic() < deadline, f"still {task['status']}"
-            time.sleep(0.1)
+            time.sleep(0.1)  # each poll invokes a function, on the same CPU as the others
+            return None
+
+        task = wait_for(poll)
+        assert task
+        return task
+
+    settled = outcome
 
 
 def fetch(url: str) -> requests.Response:
-    """A presigned URL, without a key."""
+    """Send a GET request without an API key."""
     with requests.Session() as session:
         session.trust_env = False
-        return session.get(url, timeout=10)
+        return session.get(url, timeout=120)

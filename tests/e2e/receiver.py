@@ -1,4 +1,4 @@
-"""Those who are told of outcomes: a receiver of webhooks, and a listener on the bus."""
+"""A receiver of webhooks, and a listener on the event bus."""
 
 import json
 from collections import Counter
@@ -12,9 +12,9 @@ from local.stack import Stack
 @dataclass(frozen=True)
 class Message:
     path: str
-    headers: dict[str, str]  # names in lower case
+    headers: dict[str, str]  # lower-case names
     body: bytes
-    status: int  # what it was answered
+    status: int  # of the response
 
     @property
     def id(self) -> str:
@@ -26,12 +26,12 @@ class Message:
 
 
 class Receiver:
-    """Answers 204; under a path /failing/N/… 500 for the first N messages."""
+    """Responds with 204. Paths that begin with /failing/N/ respond with 500 to the first N messages."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self._listener = Listener(self._serve, "127.0.0.1", 0)
-        self._seen: Counter[str] = Counter()
+        self._received: Counter[str] = Counter()
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self._listener.port}{path}"
@@ -40,9 +40,9 @@ class Receiver:
         return [message for message in self.messages if message.path == path]
 
     def _serve(self, request: HttpRequest) -> HttpResponse:
-        self._seen[request.path] += 1
+        self._received[request.path] += 1
         _, kind, number, *_ = [*request.path.split("/"), "", ""]
-        status = 500 if kind == "failing" and self._seen[request.path] <= int(number) else 204
+        status = 500 if kind == "failing" and self._received[request.path] <= int(number) else 204
         self.messages.append(Message(request.path, request.headers, request.body, status))
         return HttpResponse(status, "text/plain", b"")
 
@@ -55,22 +55,21 @@ class Receiver:
 
 
 class Bus:
-    """Everything that is put on the stack's bus, by way of a rule and a queue of its own."""
+    """Every event on the stack's bus, by a rule with a queue."""
 
     def __init__(self, stack: Stack) -> None:
         self._sqs, events = stack.client("sqs"), stack.client("events")
-        self._queue = self._sqs.create_queue(QueueName="everything")["QueueUrl"]
-        arn = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"][
-            "QueueArn"
-        ]
+        self._queue = self._sqs.create_queue(QueueName="all-events")["QueueUrl"]
+        attributes = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]
         self.name = stack.deployment.functions["publish_changes"].environment["EVENT_BUS"]
-        everything = json.dumps({"source": [{"prefix": ""}]})
-        events.put_rule(Name="everything", EventBusName=self.name, EventPattern=everything)
-        events.put_targets(Rule="everything", EventBusName=self.name, Targets=[{"Id": "everything", "Arn": arn}])
+        pattern = json.dumps({"source": [{"prefix": ""}]})
+        events.put_rule(Name="all-events", EventBusName=self.name, EventPattern=pattern)
+        target = {"Id": "all-events", "Arn": attributes["QueueArn"]}
+        events.put_targets(Rule="all-events", EventBusName=self.name, Targets=[target])
         self._events: list[dict[str, Any]] = []
 
     def events(self, detail_type: str) -> list[dict[str, Any]]:
-        """The details of all events of a kind until now."""
+        """The details of all events of a type so far."""
         while messages := self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
                 self._events.append(json.loads(message["Body"]))

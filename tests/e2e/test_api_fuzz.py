@@ -1,4 +1,4 @@
-"""schemathesis: requests made from the API's document, good and bad ones, give documented answers and no 5xx."""
+"""schemathesis: valid and invalid requests generated from the API document get documented responses and no 5xx."""
 
 import sys
 from typing import Any
@@ -25,7 +25,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-CASES = 40  # of each operation
+CASES = 40  # per operation
 
 api = schemathesis.openapi.from_path(api_document.PATH)
 counted: list[int] = []
@@ -48,9 +48,9 @@ def session(stack: Stack) -> Any:
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-def test_every_answer_is_documented(case: Any, stack: Stack, session: requests.Session) -> None:
+def test_every_response_is_documented(case: Any, stack: Stack, session: requests.Session) -> None:
     counted.append(1)
     if case.headers and "prefer" in {name.lower() for name in case.headers}:
-        case.headers["prefer"] = "wait=0"  # what other values do is tested elsewhere; 25 s of waiting are not
+        case.headers["prefer"] = "wait=0"  # other values wait up to 25 s and are tested elsewhere
     response = case.call(base_url=stack.url, session=session, headers={"x-api-key": "local-key"})
     case.validate_response(response, checks=CHECKS)

@@ -10,8 +10,6 @@ from tests.bench.calls import SIZES, TABLE, Counts, OperationCounter, difference
 from tests.bench.operations import Operation
 from tests.harness import event
 
-pytestmark = pytest.mark.xdist_group("calls")
-
 
 @pytest.fixture(scope="module")
 def counter() -> Iterator[OperationCounter]:

@@ -1,4 +1,4 @@
-"""What a function does once, while Lambda starts it."""
+"""Cold start: garbage collector settings and clients."""
 
 import gc
 
@@ -8,9 +8,9 @@ from fluxgate import coldstart
 def test_ready_calls_the_factories_and_restores_garbage_collection() -> None:
     coldstart.begin()
     assert gc.get_threshold()[0] == 500_000
-    made: list[str] = []
-    coldstart.ready(lambda: made.append("one"), lambda: made.append("two"))
-    assert made == ["one", "two"]
+    calls: list[str] = []
+    coldstart.ready(lambda: calls.append("one"), lambda: calls.append("two"))
+    assert calls == ["one", "two"]
     assert gc.isenabled()
     assert gc.get_threshold()[0] == 10_000
     assert gc.get_freeze_count() > 0
