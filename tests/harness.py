@@ -135,7 +135,7 @@ class Functions:
         """Empties the queue first, except for delayed messages."""
         sqs, url = self.stack.client("sqs"), self.stack.deployment.resources[name]
 
-        def receive(patience: float = 2.5) -> list[Any]:  # beyond the first delay of a submission
+        def receive(patience: float = 120) -> list[Any]:
             found: list[Any] = []
             deadline = time.monotonic() + patience
             while not found and time.monotonic() < deadline:
