@@ -76,7 +76,7 @@ CHECK_DOES_NOT_APPLY = {
 
 Results = Mapping[str, list[dict[str, Any]]]  # checks by scenario
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(600)]
 
 
 def suite(*arguments: str) -> "subprocess.CompletedProcess[str]":

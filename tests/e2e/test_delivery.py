@@ -187,6 +187,7 @@ def unreachable_stack() -> Iterator[Stack]:
         yield stack
 
 
+@pytest.mark.exhaustive
 def test_tasks_succeed_by_polling_alone(unreachable_stack: Stack, prompt: str) -> None:
     with Client(unreachable_stack.url, "local-key") as client:
         tasks = [client.generate(prompt=prompt).json()["task_id"] for _ in range(3)]
@@ -197,6 +198,7 @@ def test_tasks_succeed_by_polling_alone(unreachable_stack: Stack, prompt: str) -
     assert len(submissions(unreachable_stack, prompt)) == 3
 
 
+@pytest.mark.exhaustive
 def test_unknown_submission_expires_and_a_late_callback_still_succeeds(
     unreachable_stack: Stack, receiver: Receiver, prompt: str
 ) -> None:

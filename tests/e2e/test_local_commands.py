@@ -39,6 +39,7 @@ def test_demo_saves_the_image_in_a_folder(tmp_path: Path) -> None:
         assert image.size == (512, 256)
 
 
+@pytest.mark.exhaustive
 def test_demo_prints_the_violations_of_an_invalid_request(tmp_path: Path) -> None:
     demo = _demo(tmp_path, MODEL="unknown")
     assert demo.returncode == 1
@@ -52,7 +53,14 @@ def test_demo_rejects_a_count_that_is_not_a_number(tmp_path: Path) -> None:
     assert demo.stderr == "COUNT must be a whole number, not 'abc'.\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.exhaustive),
+        pytest.param(signal.SIGKILL, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_serve_ends_all_its_processes(number: signal.Signals) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -11,7 +11,7 @@ from local.stack import Stack
 from tests.e2e.browser import Page, behave, needs_browser, submissions
 from tests.e2e.client import fetch
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.exhaustive]
 
 
 def test_task_is_shown_in_every_state_until_its_images_can_be_downloaded(stack: Stack, page: Page) -> None:

@@ -12,7 +12,7 @@ from local.stack import Stack
 from tests.e2e.browser import DESKTOP, PHONE, Page, behave, needs_browser, submissions
 from tests.e2e.client import Client
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.exhaustive]
 
 
 def test_images_can_be_generated_with_the_keyboard_alone(stack: Stack, page: Page) -> None:

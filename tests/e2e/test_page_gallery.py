@@ -2,12 +2,13 @@
 
 import time
 
+import pytest
 from selenium.webdriver.common.by import By
 
 from tests.e2e.browser import Page, needs_browser
 from tests.e2e.client import Client, fetch
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.exhaustive]
 
 
 def test_gallery_loads_more_tasks_when_it_is_scrolled(page: Page, gallery: list[str]) -> None:

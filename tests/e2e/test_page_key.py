@@ -7,7 +7,7 @@ from local.providers.acedata import Behaviour, Refusal
 from local.stack import Stack
 from tests.e2e.browser import Page, behave, needs_browser
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.exhaustive]
 
 
 @pytest.mark.parametrize(("key", "reason"), [("wrong", "valid API key"), ("\u00f6", "no spaces"), ("", "no spaces")])

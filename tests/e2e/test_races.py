@@ -1,4 +1,4 @@
-"""32 concurrent requests about one task, over real HTTP: exactly one takes effect."""
+"""Concurrent requests about one task, over real HTTP: exactly one takes effect."""
 
 import json
 import math
@@ -17,11 +17,13 @@ from local.providers.acedata import Behaviour, Submission
 from local.stack import Stack
 from tests.e2e.client import Client
 
-THREADS = 32
 HELD = Behaviour(latency=math.inf, callbacks=0)  # the test sends the callbacks
 TIMEOUT = 120  # seconds
 
-pytestmark = pytest.mark.timeout(3 * TIMEOUT)
+pytestmark = [
+    pytest.mark.timeout(3 * TIMEOUT),
+    pytest.mark.parametrize("threads", [4, pytest.param(32, marks=pytest.mark.exhaustive)]),
+]
 
 
 def concurrently(actions: list[Callable[[], Any]]) -> list[Any]:
@@ -32,8 +34,8 @@ def concurrently(actions: list[Callable[[], Any]]) -> list[Any]:
         barrier.wait()
         return action()
 
-    with ThreadPoolExecutor(len(actions)) as threads:
-        return list(threads.map(start, actions))
+    with ThreadPoolExecutor(len(actions)) as executor:
+        return list(executor.map(start, actions))
 
 
 def submissions_of(stack: Stack, prompt: str) -> list[Submission]:
@@ -85,32 +87,36 @@ def post(url: str, body: object) -> int:
     return requests.post(url, data=json.dumps(body), timeout=TIMEOUT).status_code
 
 
-def test_concurrent_requests_with_one_idempotency_key_submit_once(stack: Stack, client: Client) -> None:
+def test_concurrent_requests_with_one_idempotency_key_submit_once(stack: Stack, client: Client, threads: int) -> None:
     prompt, key = str(uuid4()), str(uuid4())
 
     def request() -> requests.Response:
         body = {"prompt": prompt}
         return client.request("POST", "/v1/images/generations", json=body, headers={"Idempotency-Key": key})
 
-    responses = concurrently([request] * THREADS)
+    responses = concurrently([request] * threads)
     assert {response.status_code for response in responses} == {202}
     assert len({response.json()["task_id"] for response in responses}) == 1
     assert sum("Idempotent-Replayed" not in response.headers for response in responses) == 1
     assert len(submissions_of(stack, prompt)) == 1
 
 
-def test_concurrent_results_store_one_result(stack: Stack, client: Client, submitted: tuple[str, str]) -> None:
+def test_concurrent_results_store_one_result(
+    stack: Stack, client: Client, submitted: tuple[str, str], threads: int
+) -> None:
     task_id, url = submitted
-    bodies = [success(stack, n) for n in range(THREADS)]
+    bodies = [success(stack, n) for n in range(threads)]
     assert set(concurrently([lambda body=body: post(url, body) for body in bodies])) == {200}  # type: ignore[misc]
     task = client.settled(task_id)
     assert (task["status"], len(task["images"])) == ("succeeded", 1)
     assert transitions_of(stack, task_id) == {"submitting": 1, "submitted": 1, "generated": 1, "succeeded": 1}
 
 
-def test_success_prevails_over_concurrent_failures(stack: Stack, client: Client, submitted: tuple[str, str]) -> None:
+def test_success_prevails_over_concurrent_failures(
+    stack: Stack, client: Client, submitted: tuple[str, str], threads: int
+) -> None:
     task_id, url = submitted
-    bodies = [FAILURE] * (THREADS - 1) + [success(stack, 100)]
+    bodies = [FAILURE] * (threads - 1) + [success(stack, 100)]
     assert set(concurrently([lambda body=body: post(url, body) for body in bodies])) == {200}  # type: ignore[misc]
     deadline = time.monotonic() + TIMEOUT
     while client.settled(task_id)["status"] != "succeeded":  # a success may follow a failure
@@ -121,9 +127,11 @@ def test_success_prevails_over_concurrent_failures(stack: Stack, client: Client,
     assert transitions["failed"] <= 1
 
 
-def test_concurrent_forged_callbacks_change_nothing(stack: Stack, client: Client, submitted: tuple[str, str]) -> None:
+def test_concurrent_forged_callbacks_change_nothing(
+    stack: Stack, client: Client, submitted: tuple[str, str], threads: int
+) -> None:
     task_id, url = submitted
-    forged_urls = [f"{url.rpartition('/')[0]}/{uuid4().hex}" for _ in range(THREADS - 1)]
+    forged_urls = [f"{url.rpartition('/')[0]}/{uuid4().hex}" for _ in range(threads - 1)]
     genuine = success(stack, 200)
     statuses = concurrently(
         [
@@ -131,16 +139,16 @@ def test_concurrent_forged_callbacks_change_nothing(stack: Stack, client: Client
             *(lambda forged_url=forged_url: post(forged_url, success(stack, 201)) for forged_url in forged_urls),
         ]
     )
-    assert Counter(statuses) == {200: 1, 404: THREADS - 1}
+    assert Counter(statuses) == {200: 1, 404: threads - 1}
     assert client.settled(task_id)["status"] == "succeeded"
     assert transitions_of(stack, task_id)["generated"] == 1
 
 
-def test_callbacks_before_the_submission_response_store_one_result(stack: Stack, client: Client) -> None:
+def test_callbacks_before_the_submission_response_store_one_result(stack: Stack, client: Client, threads: int) -> None:
     """The submitter's later write changes nothing."""
     assert stack.simulator
     prompt = str(uuid4())
-    early = Behaviour(latency=0, callback_early=True, callbacks=THREADS, response_delay=0.2)
+    early = Behaviour(latency=0, callback_early=True, callbacks=threads, response_delay=0.2)
     stack.simulator.behave(early, when=lambda body: body["prompt"] == prompt)
     task_id = client.generate(prompt=prompt).json()["task_id"]
     task = client.settled(task_id)
@@ -150,7 +158,7 @@ def test_callbacks_before_the_submission_response_store_one_result(stack: Stack,
     assert transitions["submitted"] <= 1
 
 
-def test_callbacks_concurrent_with_the_reconciler_store_one_result(stack: Stack, client: Client) -> None:
+def test_callbacks_concurrent_with_the_reconciler_store_one_result(stack: Stack, client: Client, threads: int) -> None:
     """Both report the same result at the same moment."""
     assert stack.simulator
     prompt = str(uuid4())
@@ -169,7 +177,7 @@ def test_callbacks_concurrent_with_the_reconciler_store_one_result(stack: Stack,
         ExpressionAttributeValues={":past": {"S": "2020-01-01T00:00:00.000000Z"}},
     )
     reconcile: list[Callable[[], Any]] = [lambda: stack.invoke("reconcile_tasks", {})] * 2
-    callbacks: list[Callable[[], Any]] = [lambda: post(submission.body["callback_url"], result)] * (THREADS - 2)
+    callbacks: list[Callable[[], Any]] = [lambda: post(submission.body["callback_url"], result)] * (threads - 2)
     concurrently([*reconcile, *callbacks])
     assert client.settled(task_id)["status"] == "succeeded"
     transitions = transitions_of(stack, task_id)

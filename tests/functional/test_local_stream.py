@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -156,7 +157,15 @@ def test_only_records_that_match_a_filter_reach_the_function() -> None:
 
 def test_a_stream_is_read_from_its_beginning_in_order(backing: Stack) -> None:
     (source,) = [it for it in backing.deployment.event_sources if it.service == "dynamodb"]
-    table = backing.deployment.resources["TasksTable"]
+    table = "stream-read-in-order"  # its stream has no records of other tests
+    created = backing.client("dynamodb").create_table(
+        TableName=table,
+        KeySchema=[{"AttributeName": "task_id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "task_id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )
+    source = replace(source, source_arn=created["TableDescription"]["LatestStreamArn"])
     for number in range(5):
         item = {"task_id": {"S": f"stream-{number}"}, "status": {"S": "generated"}}
         backing.client("dynamodb").put_item(TableName=table, Item=item)
@@ -167,7 +176,7 @@ def test_a_stream_is_read_from_its_beginning_in_order(backing: Stack) -> None:
         assert all(record["eventSourceARN"] == source.source_arn for record in event["Records"])
         return Invocation("request", {"batchItemFailures": []})
 
-    poller = StreamPoller(source, lambda service: backing.client(service, source.function), invoke, print)
+    poller = StreamPoller(source, backing.client, invoke, print)
     while poller.poll():
         pass
     assert [task_id for task_id in seen if task_id.startswith("stream-")] == [f"stream-{n}" for n in range(5)]
