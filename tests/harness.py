@@ -28,6 +28,7 @@ from fluxgate.clock import Clock
 from fluxgate.tasks.items import from_item
 from fluxgate.tasks.model import Task
 from fluxgate.tasks.store import TaskStore
+from fluxgate.wire.requests import allow_local_urls
 from local import seeds
 from local.providers.acedata import Simulator
 from local.stack import Stack
@@ -205,7 +206,8 @@ class Functions:
 
 
 def forget() -> None:
-    """Clear the caches of the composition root and of settings."""
+    """Undo what a cold start leaves in the process: cached adapters and settings, and the validation of URLs."""
+    allow_local_urls.set(False)
     for factory in [*vars(wiring).values(), settings.read]:
         if callable(clear := getattr(factory, "cache_clear", None)):
             clear()
