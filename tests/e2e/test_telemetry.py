@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(2 * TIMEOUT)
 def test_task_id_links_logs_and_traces_without_secrets(stack: Stack, client: Client) -> None:
     prompt = "a confidential prompt"
     task_id = client.generate(prompt=prompt, metadata={"note": prompt}).json()["task_id"]
-    image_url = client.settled(task_id)["images"][0]["url"]
+    image_url = client.outcome(task_id)["images"][0]["url"]
     assert stack.simulator
     submission = next(s for s in stack.simulator.submissions if task_id in s.body["callback_url"])
     callback = next(c for c in stack.simulator.callbacks if task_id in c.url)
