@@ -66,15 +66,11 @@ def test_the_dev_container_has_the_functions_python() -> None:
     assert container["forwardPorts"] == [3000]
 
 
-def test_the_package_has_the_projects_version() -> None:
-    assert __version__ == PROJECT["project"]["version"]
-
-
-def test_the_latest_release_in_the_changelog_is_the_projects_version() -> None:
+def test_the_latest_release_in_the_changelog_is_the_current_version() -> None:
     headings = re.findall(r"^## \[(.+?)\](?: - (\d{4}-\d\d-\d\d))?$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     unreleased, latest, *_ = headings
     assert unreleased == ("Unreleased", "")
-    assert latest[0] == PROJECT["project"]["version"]
+    assert latest[0] == __version__
     assert latest[1], "a release has a date"
 
 

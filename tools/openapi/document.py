@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -13,6 +12,7 @@ from unittest.mock import patch
 
 from pydantic.json_schema import models_json_schema
 
+from fluxgate import __version__
 from fluxgate.errors import public_errors
 from fluxgate.wire.task import SettledTaskView
 from local.build import IMPORT_ENVIRONMENT
@@ -30,19 +30,18 @@ def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document of the REST API's operations."""
     gateway = _gateway(translate(ROOT / "template.yaml", {"FluxApiToken": "unused"}))
     statuses = _statuses(gateway)
-    version = _project_version()
     documented = {route.function for route in gateway.routes if (route.method.lower(), route.path) in OPERATIONS}
     paths: dict[str, Any] = {}
     schemas: dict[str, Any] = {"Problem": PROBLEM} | _response_schemas()
     for function in sorted(documented):
-        generated = _generate(function, version)
+        generated = _generate(function)
         schemas |= generated["components"]["schemas"]
         for path, operations in generated["paths"].items():
             for method, operation in operations.items():
                 paths.setdefault(path, {})[method] = _operation(operation, OPERATIONS[method, path], statuses)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "fluxgate", "version": version, "description": DESCRIPTION},
+        "info": {"title": "fluxgate", "version": __version__, "description": DESCRIPTION},
         "servers": [{"url": "."}],
         "security": [{"api_key": []}],
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
@@ -54,14 +53,6 @@ def document() -> dict[str, Any]:
             },
         },
     }
-
-
-def _project_version() -> str:
-    """The version in pyproject.toml, the only place that states it."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text()).get("project", {})
-    if "version" not in project:
-        raise LookupError("pyproject.toml has no version in its [project] table.")
-    return str(project["version"])
 
 
 def _gateway(template: Template) -> Api:
@@ -85,7 +76,7 @@ def _response_schemas() -> dict[str, Any]:
     return dict(found["$defs"])
 
 
-def _generate(function: str, version: str) -> dict[str, Any]:
+def _generate(function: str) -> dict[str, Any]:
     """The document that Powertools generates for a function's routes."""
     path = ROOT / "functions" / function / "app.py"
     spec = importlib.util.spec_from_file_location(f"documented_{function}", path)
@@ -94,7 +85,7 @@ def _generate(function: str, version: str) -> dict[str, Any]:
     module = importlib.util.module_from_spec(spec)
     with patch.dict(os.environ, IMPORT_ENVIRONMENT):
         spec.loader.exec_module(module)
-    found = module.app.get_openapi_schema(title="fluxgate", version=version)
+    found = module.app.get_openapi_schema(title="fluxgate", version=__version__)
     schema: dict[str, Any] = found.model_dump(by_alias=True, exclude_none=True, mode="json")
     return schema
 

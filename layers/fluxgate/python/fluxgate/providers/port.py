@@ -79,7 +79,8 @@ class Provider(Protocol):
 
     def poll(self, tasks: Sequence[Task]) -> Iterator[Mapping[str, ProviderResult]]:
         """Ask about submitted tasks, and find those whose handle is unknown. Each step makes one request at the
-        provider's pace and yields the results it has, by task id; the caller may stop after any step.
+        provider's pace and yields the results it has, by task id, each task at most once; the caller may stop after any
+        step.
 
         A step raises ProviderUnavailable.
         """

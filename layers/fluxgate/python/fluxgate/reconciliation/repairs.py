@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fluxgate.outcomes.events import announce
+from fluxgate.providers.port import Failed
 from fluxgate.submission.submitter import enqueue
 from fluxgate.tasks.model import OUTCOMES, Status, Task, TaskError
+from fluxgate.tasks.results import apply_result
 from fluxgate.tasks.schedule import DELIVERED_WITHIN, DUE_AFTER
-from fluxgate.telemetry import count, logger
+from fluxgate.telemetry import logger
 from fluxgate.wire.jobs import ArchiveJob, WebhookJob
 
 if TYPE_CHECKING:
@@ -50,9 +53,9 @@ class Repairs:
         left = task.created_at + self.submission_max_age - now
         if left < timedelta(0):
             error = task.refusal or NEVER_SUBMITTED
-            self.tasks.transition(task.task_id, Status.FAILED, attempt_id=task.attempt_id, error=error)
-            count("TaskFailed")
             logger.warning("Submission given up", extra={"code": error.code, "attempts": task.attempts})
+            fail = partial(self.tasks.transition, task.task_id, attempt_id=task.attempt_id)
+            apply_result(Failed(error), fail)
         else:
             delay = max(self.clock.scaled(DUE_AFTER[Status.QUEUED]), min(now - task.updated_at, left))
             enqueue(self.submissions, self.tasks.postpone(task, now + delay))
