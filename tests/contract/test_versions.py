@@ -26,7 +26,8 @@ ADDED: dict[str, dict[str, frozenset[str]]] = {
     "1.0.0": {},
 }
 
-PROSE = {"message", "detail", "description"}  # texts for people, which may be reworded
+# Texts for people, which may be reworded. A title is Python's name of a status, which 3.13 changed for 413, 416 and 422.
+PROSE = {"message", "detail", "description", "title"}
 
 
 def flat(recording: Recording) -> Recording:
