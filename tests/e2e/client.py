@@ -46,8 +46,6 @@ class Client:
         assert task
         return task
 
-    settled = outcome
-
 
 def fetch(url: str) -> requests.Response:
     """Send a GET request without an API key."""

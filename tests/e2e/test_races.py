@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import requests
 from local.providers.acedata import Behaviour, Submission
 from local.stack import Stack
 from tests.e2e.client import Client
+from tests.waiting import wait_for
 
 HELD = Behaviour(latency=math.inf, callbacks=0)  # the test sends the callbacks
 TIMEOUT = 120  # seconds
@@ -107,7 +107,7 @@ def test_concurrent_results_store_one_result(
     task_id, url = submitted
     bodies = [success(stack, n) for n in range(threads)]
     assert set(concurrently([lambda body=body: post(url, body) for body in bodies])) == {200}  # type: ignore[misc]
-    task = client.settled(task_id)
+    task = client.outcome(task_id)
     assert (task["status"], len(task["images"])) == ("succeeded", 1)
     assert transitions_of(stack, task_id) == {"submitting": 1, "submitted": 1, "generated": 1, "succeeded": 1}
 
@@ -118,10 +118,7 @@ def test_success_prevails_over_concurrent_failures(
     task_id, url = submitted
     bodies = [FAILURE] * (threads - 1) + [success(stack, 100)]
     assert set(concurrently([lambda body=body: post(url, body) for body in bodies])) == {200}  # type: ignore[misc]
-    deadline = time.monotonic() + TIMEOUT
-    while client.settled(task_id)["status"] != "succeeded":  # a success may follow a failure
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(lambda: client.outcome(task_id)["status"] == "succeeded")  # a success may follow a failure
     transitions = transitions_of(stack, task_id)
     assert transitions["generated"] == 1
     assert transitions["failed"] <= 1
@@ -140,7 +137,7 @@ def test_concurrent_forged_callbacks_change_nothing(
         ]
     )
     assert Counter(statuses) == {200: 1, 404: threads - 1}
-    assert client.settled(task_id)["status"] == "succeeded"
+    assert client.outcome(task_id)["status"] == "succeeded"
     assert transitions_of(stack, task_id)["generated"] == 1
 
 
@@ -151,7 +148,7 @@ def test_callbacks_before_the_submission_response_store_one_result(stack: Stack,
     early = Behaviour(latency=0, callback_early=True, callbacks=threads, response_delay=0.2)
     stack.simulator.behave(early, when=lambda body: body["prompt"] == prompt)
     task_id = client.generate(prompt=prompt).json()["task_id"]
-    task = client.settled(task_id)
+    task = client.outcome(task_id)
     assert (task["status"], len(submissions_of(stack, prompt))) == ("succeeded", 1)
     transitions = transitions_of(stack, task_id)
     assert (transitions["generated"], transitions["succeeded"]) == (1, 1)
@@ -179,6 +176,6 @@ def test_callbacks_concurrent_with_the_reconciler_store_one_result(stack: Stack,
     reconcile: list[Callable[[], Any]] = [lambda: stack.invoke("reconcile_tasks", {})] * 2
     callbacks: list[Callable[[], Any]] = [lambda: post(submission.body["callback_url"], result)] * (threads - 2)
     concurrently([*reconcile, *callbacks])
-    assert client.settled(task_id)["status"] == "succeeded"
+    assert client.outcome(task_id)["status"] == "succeeded"
     transitions = transitions_of(stack, task_id)
     assert (transitions["generated"], transitions["succeeded"]) == (1, 1)
