@@ -24,6 +24,7 @@ settings.load_profile("patient")
 
 
 E2E = "tests/e2e/"
+POLICIES = "tests/e2e/test_policies.py"  # half of the time of all end-to-end tests, so worth a stack of its own
 # Tests that share an expensive fixture.
 GROUPS = (E2E, "tests/functional/test_calls.py", "tests/contract/test_versions.py", "tests/container/")
 
@@ -36,7 +37,8 @@ class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has n
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((group for group in GROUPS if nodeid.startswith(group)), nodeid)
+        groups = GROUPS if self.config.option.markexpr else (POLICIES, *GROUPS)
+        return next((group for group in groups if nodeid.startswith(group)), nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:

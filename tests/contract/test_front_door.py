@@ -9,6 +9,7 @@ import pytest
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
+from fluxgate import __version__
 from tests.harness import ROOT
 
 YAML = sorted(
@@ -63,6 +64,10 @@ def test_the_dev_container_has_the_functions_python() -> None:
     container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
     assert container["image"].endswith(f"/python:{RUNTIME}")
     assert container["forwardPorts"] == [3000]
+
+
+def test_the_package_has_the_projects_version() -> None:
+    assert __version__ == PROJECT["project"]["version"]
 
 
 def test_the_latest_release_in_the_changelog_is_the_projects_version() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, make_dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
@@ -84,6 +84,12 @@ class Review:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Panel:
+    chair: Review
+    minutes: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExtendedTask(Task):
     """A task with one new field of each supported annotation."""
 
@@ -96,6 +102,9 @@ class ExtendedTask(Task):
     reviews: tuple[Review, ...] = ()
     scores: dict[str, int] | None = None
     labels: frozenset[str] = frozenset()
+    numbers: frozenset[int] = frozenset()
+    moments: dict[str, datetime] | None = None
+    panel: Panel | None = None
 
 
 def extended(**fields: Any) -> ExtendedTask:
@@ -112,6 +121,9 @@ NEW_FIELDS: list[dict[str, Any]] = [
     {"reviews": (Review(at=NOW, score=1, reviewer="a"), Review(at=NOW + timedelta(1), score=2))},
     {"scores": {"a": 1, "b": 2}},
     {"labels": frozenset({"a", "b"})},
+    {"numbers": frozenset({1, 2})},
+    {"moments": {"begin": NOW}},
+    {"panel": Panel(chair=Review(at=NOW, score=3), minutes=NOW)},
     {},
 ]
 
@@ -147,7 +159,7 @@ class PlainEnum(Enum):
 @pytest.mark.parametrize(
     "annotation",
     [float, bytes, complex, object, Any, list, list[str], set[str], PlainEnum, Decimal, tuple[float, ...],
-     dict[str, float], float | None, Mapping[str, str], timedelta],
+     dict[str, float], float | None, Mapping[str, str], timedelta, int | str, tuple[int, str], Annotated[int, "unit"]],
     ids=str,
 )  # fmt: skip
 def test_unsupported_annotation_raises_type_error(annotation: Any) -> None:

@@ -24,5 +24,5 @@ class Clock:
         return delay / self.scale
 
     def after(self, delay: timedelta) -> datetime:
-        """The moment that lies a scaled `delay` from now."""
+        """The current time plus the scaled `delay`."""
         return self.now() + self.scaled(delay)

@@ -30,7 +30,7 @@ FluxgateError
 ├── ArchiveIncomplete
 └── SettingsInvalid
 
-REST problem details, MCP tool errors, rejected orders and the API document take code, status and message from here.
+REST problem details, MCP tool errors, rejected orders and the API document read code, status and message from here.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from fluxgate.tasks.model import Status, Task
 
 Violation = tuple[str, str]
-"""An invalid field and what is wrong with it. The empty field is the request as a whole."""
+"""An invalid field and the error in it. The empty field stands for the whole request."""
 
 
 class FluxgateError(Exception):
@@ -122,7 +122,7 @@ class NothingToDeliver(ClientError):
 
 
 class CallbackRefused(ClientError):
-    """The task is unknown or the token is wrong. Only the log tells which."""
+    """The task is unknown or the token is wrong. Only the log shows which."""
 
     code = "callback_not_found"
     status = HTTPStatus.NOT_FOUND
@@ -204,7 +204,7 @@ class ResponseLost(ProviderError):
 
 
 class ProviderUnavailable(ProviderError):
-    """The provider did not answer a query, or rejected our credentials or rate."""
+    """The provider did not respond to a query, or rejected our credentials or request rate."""
 
 
 class InvalidTransition(FluxgateError):

@@ -53,7 +53,7 @@ def rpc() -> APIGatewayRestResolver:
 def owner(app: APIGatewayRestResolver, settings: OwnerSettings) -> str:
     """The owner that the settings assign to the caller's API key, by default the id of the key.
 
-    Raises NotAuthenticated without a key and a local owner.
+    Raises NotAuthenticated if there is neither a key nor a local owner.
     """
     key_id = app.current_event.request_context.identity.api_key_id
     if key_id:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-RESERVE_MILLISECONDS = 29_000  # enough to finish the step in progress: one provider request takes up to 28 s
+RESERVE_MILLISECONDS = 29_000  # for one step: a pause of 1.1 s, a provider request of up to 25 s, and its writes
 
 
 def each_message(

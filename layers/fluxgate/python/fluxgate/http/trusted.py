@@ -12,8 +12,8 @@ import urllib3.exceptions
 from fluxgate.errors import NotSent, ResponseLost
 from fluxgate.http.limits import CONNECT_SECONDS, SessionWithoutRedirects, TooLarge, TooSlow, chunks, traced
 
-# Silence ends a request after the first, anything else after the second. Together with connecting, the worst case
-# leaves time for two writes before API Gateway's 29 s.
+# Limits for each read and, checked after each read, for the whole request. The worst case is their sum, which leaves
+# time for two writes before API Gateway's 29 s.
 PROVIDER_STALL_SECONDS = 10.0
 PROVIDER_SECONDS = 15.0
 MAX_RESPONSE_BYTES = 1024 * 1024

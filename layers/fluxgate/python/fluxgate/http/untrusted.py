@@ -34,7 +34,7 @@ class UntrustedSession(HTTPSession, SessionWithoutRedirects):  # type: ignore[mi
 def untrusted(
     url: str, seconds: float, *, stall_seconds: float, allow_local: bool
 ) -> Iterator[tuple[UntrustedSession, Event]]:
-    """A traced session whose connections are shut down after `seconds`. The event tells that this has happened."""
+    """A traced session whose connections are shut down after `seconds`. The event is set when that happens."""
     with (
         traced(url),
         UntrustedSession(stall_seconds, allow_local=allow_local) as session,

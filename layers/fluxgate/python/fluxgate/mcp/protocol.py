@@ -145,8 +145,8 @@ def _parse(body: str, headers: Mapping[str, str]) -> _Request:
     except (ValueError, RecursionError):
         raise _RpcError(PARSE_ERROR, "The body is not valid JSON.") from None
     if not _is_request(message):
-        message_expected = "The body must be one JSON-RPC 2.0 request or notification. Batches are not supported."
-        raise _RpcError(INVALID_REQUEST, message_expected)
+        not_a_request = "The body must be one JSON-RPC 2.0 request or notification. Batches are not supported."
+        raise _RpcError(INVALID_REQUEST, not_a_request)
     return _Request(message["method"], message.get("params") or {}, message.get("id"), headers)
 
 

@@ -18,7 +18,7 @@ class Isolation:
     failures: list[Exception] = field(default_factory=list)
 
     def each(self, entries: Iterable[Entry], repair: Callable[[Entry], object]) -> None:
-        """Repair each entry. One that has changed or is gone needs no repair."""
+        """Repair each entry. One that has changed or was deleted needs no repair."""
         for entry in entries:
             annotate_task(entry.task_id)
             try:

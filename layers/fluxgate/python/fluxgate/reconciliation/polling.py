@@ -44,8 +44,8 @@ class Polling:
         try:
             steps = self.provider().poll(tasks)
             while self.has_time() and (results := next(steps, None)) is not None:
-                answered = [waiting.pop(task_id) for task_id in results]
-                isolation.each(answered, partial(self._apply, results))
+                polled = [waiting.pop(task_id) for task_id in results]
+                isolation.each(polled, partial(self._apply, results))
         except (CredentialsUnavailable, ProviderUnavailable) as error:
             logger.warning("Provider cannot be polled", extra={"reason": str(error), "tasks": len(waiting)})
             count("ProviderNotAsked")

@@ -23,8 +23,8 @@ NEVER_SUBMITTED = TaskError(code="not_submitted", message="The provider could no
 
 @dataclass(frozen=True, kw_only=True)
 class Repairs:
-    """Entries of the index may be stale. Every write therefore has its condition, and a message contains the task as
-    the preceding write found it."""
+    """Index entries may be stale, so every write is conditional, and a message is built from the task that the
+    preceding write returned."""
 
     tasks: TaskStore
     submissions: Queue
@@ -66,4 +66,4 @@ class Repairs:
             current = self.tasks.postpone(task, self.clock.after(DELIVERED_WITHIN))
             self.webhooks.send(WebhookJob.of(current).to_json())
         elif task.status is not Status.EXPIRED:
-            self.tasks.update_outcome(task)  # nothing to do yet: only correct when it is due
+            self.tasks.update_outcome(task)  # nothing to send yet: only correct the due time

@@ -104,6 +104,7 @@ def enqueue(queue: Queue, task: Task, delay: float = 0) -> None:
 
 
 def backoff(attempts: int) -> timedelta:
-    """The delay after this many attempts: doubled each time, of which the upper half is random."""
-    longest: timedelta = min(FIRST_DELAY * 2 ** max(attempts - 1, 0), MAX_DELAY)
+    """The delay after this many attempts: doubled each time up to MAX_DELAY, with jitter of up to half of it."""
+    doublings = min(max(attempts - 1, 0), 16)  # exceeds MAX_DELAY; timedelta overflows after 46
+    longest: timedelta = min(FIRST_DELAY * 2**doublings, MAX_DELAY)
     return longest * random.uniform(0.5, 1)  # noqa: S311 - not a secret

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache, partial
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from fluxgate.tasks.model import Deletion, Task
+from fluxgate.tasks.model import Deletion, EpochSeconds, Task
 
 T = TypeVar("T")
 Decoder = Callable[[Any], Any]
@@ -44,18 +44,21 @@ def timestamp(moment: datetime) -> str:
 
 def encode(value: Any) -> Any:
     """The stored form of a field: no empty sets, no None inside maps, datetimes as text."""
+    stored = value
     match value:
         case datetime():
-            return timestamp(value)
+            stored = timestamp(value)
         case StrEnum():
-            return value.value
+            stored = value.value
         case tuple():
-            return [encode(element) for element in value]
+            stored = [encode(element) for element in value]
         case frozenset():
-            return set(value) or None
-        case _ if is_dataclass(value) and not isinstance(value, type):
-            return {name: encode(part) for name, part in asdict(value).items() if part is not None}
-    return value
+            stored = {encode(element) for element in value} or None
+        case dict():
+            stored = {name: encode(part) for name, part in value.items() if part is not None}
+        case _ if is_dataclass(value):
+            stored = encode(vars(value))
+    return stored
 
 
 def _decode(kind: Callable[..., T], item: Mapping[str, Any]) -> T:
@@ -85,15 +88,30 @@ def _unchanged(value: Any) -> Any:
     return value
 
 
+def _epoch_seconds(arguments: tuple[Any, ...]) -> Decoder:
+    if arguments != get_args(EpochSeconds):
+        raise TypeError(f"no stored form for values annotated with {arguments}")
+    return lambda seconds: datetime.fromtimestamp(int(seconds), UTC)
+
+
 def _optional(arguments: tuple[Any, ...]) -> Decoder:
     """An absent attribute stands for None."""
-    (inner,) = (argument for argument in arguments if argument is not NoneType)
-    return _decoder(inner)
+    inner = [argument for argument in arguments if argument is not NoneType]
+    if len(inner) != 1:
+        raise TypeError(f"no stored form for a union of {inner}")
+    return _decoder(inner[0])
 
 
 def _tuple(arguments: tuple[Any, ...]) -> Decoder:
+    if arguments[1:] != (...,):
+        raise TypeError(f"no stored form for a tuple of {arguments}")
     decode = _decoder(arguments[0])
     return lambda values: tuple(decode(value) for value in values)
+
+
+def _frozenset(arguments: tuple[Any, ...]) -> Decoder:
+    decode = _decoder(arguments[0])
+    return lambda values: frozenset(decode(value) for value in values)
 
 
 def _map(arguments: tuple[Any, ...]) -> Decoder:
@@ -103,10 +121,10 @@ def _map(arguments: tuple[Any, ...]) -> Decoder:
 
 _SIMPLE: dict[Any, Decoder] = {str: _unchanged, bool: _unchanged, int: int, datetime: datetime.fromisoformat}
 _GENERIC: dict[Any, Callable[[tuple[Any, ...]], Decoder]] = {
-    Annotated: lambda _: lambda seconds: datetime.fromtimestamp(int(seconds), UTC),  # EpochSeconds
+    Annotated: _epoch_seconds,
     Literal: lambda _: _unchanged,
     UnionType: _optional,
     tuple: _tuple,
-    frozenset: lambda _: frozenset,
+    frozenset: _frozenset,
     dict: _map,
 }

@@ -19,7 +19,7 @@ DUE_AFTER: dict[Status, timedelta] = {
 }
 ANNOUNCED_WITHIN = timedelta(minutes=1)
 DELETED_WITHIN = timedelta(minutes=1)
-DELIVERED_WITHIN = timedelta(minutes=2)  # the first delivery try; later ones have times of their own
+DELIVERED_WITHIN = timedelta(minutes=2)  # the first delivery try; later ones have `next_at`
 POLL_EXPIRED_AFTER = timedelta(minutes=10)  # at first; later polls wait as long as the task has been expired
 
 

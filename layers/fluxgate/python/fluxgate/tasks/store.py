@@ -36,7 +36,7 @@ DUE_SHARDS = 10
 FILTERED_PAGE = 100
 MAX_PAGES = 10
 
-# Fields that stay while a task is being deleted. Without created_at it disappears from the index of lists.
+# Fields that stay while a task is being deleted. Without created_at it is not in the index `by_owner`.
 FIELDS_WHILE_DELETING = {"task_id", "owner", "expires_at", "images", "updated_at", "status", "due_at"}
 
 

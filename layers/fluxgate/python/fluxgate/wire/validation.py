@@ -1,4 +1,4 @@
-"""Validation errors as violations: the invalid field and what is wrong with it."""
+"""Converts validation errors to violations."""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def publish_change(before: Task | None, after: Task, *, archive: Queue, bus: EventBus, tasks: TaskStore) -> None:
     """Ignores changes that are not a transition to `generated` or to an outcome.
 
-    Raises QueueUnavailable or StorageUnavailable. The record is then processed again, its message or event repeated.
+    Raises QueueUnavailable or StorageUnavailable. The record is then processed again, and its message or event may be
+    repeated.
     """
     if before and before.status is after.status:
         return
