@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from local import demo, serve
+from local import demo, options, serve
 from local.aws import LocalAwsError
+from local.http_server import PortInUseError
 from local.options import OptionError
 
 COMMANDS = {"demo": demo.run, "serve": serve.run}
@@ -24,6 +25,10 @@ def main() -> int:
         return command()
     except (LocalAwsError, OptionError) as error:
         print(error, file=sys.stderr)
+        return 1
+    except PortInUseError as error:
+        name = "CALLBACK_PORT" if error.port == options.number("CALLBACK_PORT") else "PORT"
+        print(f"{error} Choose another one: {name}={error.port + 1}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

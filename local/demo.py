@@ -31,11 +31,14 @@ class DemoError(Exception):
 
 
 def run() -> int:
-    """Run the demo, configured by environment variables. Returns the exit status. Raises options.OptionError."""
+    """Run the demo, configured by environment variables. Returns the exit status.
+
+    Raises options.OptionError and PortInUseError.
+    """
     started = time.monotonic()
     request = _request()
     _progress(started, "starting the local stack")
-    with Stack(**options.provider()) as stack, requests.Session() as session:
+    with Stack(ports=options.ports(), **options.provider()) as stack, requests.Session() as session:
         _progress(started, f"the stack is running at {stack.url}")
         session.trust_env = False  # a proxy cannot reach this machine's ports
         session.headers["x-api-key"] = API_KEY

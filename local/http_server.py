@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from threading import Thread
 from typing import TYPE_CHECKING, Self
@@ -13,13 +14,26 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
 
+class PortInUseError(Exception):
+    """Another process listens on the port."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"Port {port} is in use.")
+        self.port = port
+
+
 class HttpServer:
     """A context manager. It binds its port at once, so that its address is known before it serves."""
 
     def __init__(self, host: str, port: int) -> None:
-        """Bind the port; 0 takes a free one. Raises OSError."""
+        """Bind the port; 0 takes a free one. Raises PortInUseError."""
         self._host = host
-        self._listener = socket.create_server((host, port))
+        try:
+            self._listener = socket.create_server((host, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            raise PortInUseError(port) from error
         self.port: int = self._listener.getsockname()[1]
         self._server: BaseWSGIServer | None = None
 

@@ -8,6 +8,7 @@ import shlex
 from typing import TYPE_CHECKING, TypedDict
 
 from local.providers.acedata.flags import add_flags, simulator_from
+from local.stack import Ports
 
 if TYPE_CHECKING:
     from local.providers.acedata import Simulator
@@ -40,6 +41,11 @@ def number(name: str) -> int | None:
         return int(value) if value else None
     except ValueError:
         raise OptionError(f"{name} must be a whole number, not {value!r}.") from None
+
+
+def ports(api: int = 0) -> Ports:
+    """The stack's ports. CALLBACK_PORT fixes that of the callback API, so that a tunnel can forward to it."""
+    return Ports(api=api, callbacks=number("CALLBACK_PORT") or 0)
 
 
 def provider() -> ProviderOptions:

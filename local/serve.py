@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import signal
-import sys
 import time
 from threading import Event
 from typing import TYPE_CHECKING
 
 from local import options
-from local.stack import Ports, Stack
+from local.stack import Stack
 
 if TYPE_CHECKING:
     from local.telemetry import LogLine
@@ -39,21 +37,14 @@ STANDARD_FIELDS = {
 
 
 def run() -> int:
-    """Serve until SIGINT or SIGTERM. Returns the exit status. Raises options.OptionError."""
+    """Serve until SIGINT or SIGTERM. Returns the exit status. Raises options.OptionError and PortInUseError."""
     stopped = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    port = options.number("PORT") or PORT
-    try:
-        with Stack(ports=Ports(api=port), **options.provider()) as stack:
-            stack.logs.watch(_print_line)
-            print(_welcome(stack.url), flush=True)
-            stopped.wait()
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        print(f"Port {port} is in use. Choose another one: PORT={port + 1}", file=sys.stderr)
-        return 1
+    with Stack(ports=options.ports(api=options.number("PORT") or PORT), **options.provider()) as stack:
+        stack.logs.watch(_print_line)
+        print(_welcome(stack.url, stack.callback_url), flush=True)
+        stopped.wait()
     return 0
 
 
@@ -83,11 +74,12 @@ def _print_line(line: LogLine) -> None:
         print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
 
 
-def _welcome(url: str) -> str:
+def _welcome(url: str, callback_url: str) -> str:
     return f"""fluxgate is running at {url}
 
   Web page   {url}/  (API key: local-key)
   API docs   {url}/docs
+  Callbacks  {callback_url}  (for the provider)
 
 Generate an image:
 

@@ -46,7 +46,7 @@ class Receiver:
 
 
 def post(simulator: Simulator, body: object, path: str = "/flux/images", **options: Any) -> requests.Response:
-    return requests.post(simulator.url + path, json=body, **{"headers": AUTHORIZED, "timeout": 5, **options})
+    return requests.post(simulator.url + path, json=body, **{"headers": AUTHORIZED, "timeout": 120, **options})
 
 
 def submit(simulator: Simulator, **fields: Any) -> Any:

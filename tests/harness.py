@@ -9,7 +9,6 @@ import importlib.util
 import itertools
 import json
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +31,7 @@ from fluxgate.wire.requests import allow_local_urls
 from local import seeds
 from local.providers.acedata import Simulator
 from local.stack import Stack
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parent.parent
 EVENTS = ROOT / "events"
@@ -78,7 +78,7 @@ def with_body(event: Event, body: object, **headers: str) -> Event:
     return changed
 
 
-Queue = Callable[[], list[Any]]  # the JSON messages sent since the last call
+Queue = Callable[[], list[Any]]  # waits for messages and returns their JSON bodies
 
 
 @dataclass(frozen=True)
@@ -132,24 +132,20 @@ class Functions:
         item = self.stack.client("dynamodb").get_item(TableName=self.stack.deployment.resources["TasksTable"], Key=key)
         return from_item({name: TypeDeserializer().deserialize(value) for name, value in item["Item"].items()})
 
+    def drain(self, queue: str) -> list[Any]:
+        """Remove the messages that are visible now and return their JSON bodies. Does not wait."""
+        sqs, url = self.stack.client("sqs"), self.stack.deployment.resources[queue]
+        bodies = []
+        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            bodies += [json.loads(message["Body"]) for message in messages]
+            for message in messages:
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return bodies
+
     def queue(self, name: str) -> Queue:
         """Empties the queue first, except for delayed messages."""
-        sqs, url = self.stack.client("sqs"), self.stack.deployment.resources[name]
-
-        def receive(patience: float = 120) -> list[Any]:
-            found: list[Any] = []
-            deadline = time.monotonic() + patience
-            while not found and time.monotonic() < deadline:
-                messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
-                found += [json.loads(message["Body"]) for message in messages]
-                for message in messages:
-                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-                if not messages:
-                    time.sleep(0.05)
-            return found
-
-        receive(0.01)
-        return receive
+        self.drain(name)
+        return lambda: wait_for(lambda: self.drain(name))
 
     def store(self, *tasks: Task) -> None:
         for task in tasks:

@@ -29,7 +29,8 @@ while status=$(jq --raw-output .status <<<"$task") && [[ $status == queued || $s
 done
 
 if [[ $status != succeeded ]]; then
-  jq --raw-output '"\(.task_id) \(.status): \(.error.code): \(.error.message)"' <<<"$task" >&2
+  # An expired task has no error.
+  jq --raw-output '"\(.task_id) \(.status)" + (.error | if . then ": \(.code): \(.message)" else "" end)' <<<"$task" >&2
   exit 1
 fi
 jq --raw-output '.images[].url' <<<"$task"

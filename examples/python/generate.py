@@ -42,5 +42,6 @@ while task["status"] in {"queued", "processing"}:
     time.sleep(2)
     task = send(Request(f"{URL}/v1/tasks/{task['task_id']}", headers=HEADERS))
 if task["status"] != "succeeded":
-    sys.exit(f"{task['task_id']} {task['status']}: {task['error']['code']}: {task['error']['message']}")
+    error = task["error"]  # None if the task expired
+    sys.exit(f"{task['task_id']} {task['status']}" + (f": {error['code']}: {error['message']}" if error else ""))
 print(*(image["url"] for image in task["images"]), sep="\n")

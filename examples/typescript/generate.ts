@@ -38,7 +38,8 @@ async function generate(prompt: string): Promise<string[]> {
     task = await call(`/v1/tasks/${task.task_id}`, { headers: HEADERS });
   }
   if (task.status === "succeeded") return task.images.map(({ url }) => url);
-  throw new Error(`${task.task_id} ${task.status}: ${task.error?.code}: ${task.error?.message}`);
+  const reason = task.error ? `: ${task.error.code}: ${task.error.message}` : ""; // an expired task has no error
+  throw new Error(`${task.task_id} ${task.status}${reason}`);
 }
 
 generate(process.argv[2] ?? "A red fox in deep snow").then(

@@ -52,6 +52,12 @@ def stranger(stack: Stack) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="session")
+def tasks(stack: Stack) -> TaskStore:
+    """The table with the deployer's permissions."""
+    return TaskStore(Table(stack.client("dynamodb"), stack.deployment.resources["TasksTable"]), Clock())
+
+
+@pytest.fixture(scope="session")
 def receiver() -> Iterator[Receiver]:
     with Receiver() as receiver:
         yield receiver
@@ -92,13 +98,13 @@ def page_client(stack: Stack) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="session")
-def gallery(stack: Stack) -> list[str]:
+def gallery(tasks: TaskStore) -> list[str]:
     """The prompts of 45 tasks of the owner `gallery`, newest first."""
-    tasks = TaskStore(Table(stack.client("dynamodb"), stack.deployment.resources["TasksTable"]), Clock())
     now = datetime.now(UTC)
     for n in range(45):
         created_at = now - timedelta(minutes=n)
         error = TaskError(code="forbidden", message="No.")
-        task = a_task(owner="gallery", status=Status.FAILED, prompt=f"Number {n}", created_at=created_at, error=error)
-        tasks.create(task)
+        tasks.create(
+            a_task(owner="gallery", status=Status.FAILED, prompt=f"Number {n}", created_at=created_at, error=error)
+        )
     return [f"Number {n}" for n in range(45)]

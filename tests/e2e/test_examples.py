@@ -1,5 +1,6 @@
 """Each program in examples/ works as it stands against the stack."""
 
+import math
 import os
 import re
 import shutil
@@ -11,8 +12,12 @@ from uuid import uuid4
 
 import pytest
 
+from fluxgate.tasks.model import Status
+from fluxgate.tasks.store import TaskStore
+from local.providers.acedata import Behaviour
 from local.stack import ROOT, Stack
 from tests.e2e.client import Client, fetch
+from tests.waiting import wait_for
 
 LIMIT = 120  # seconds
 PYTHON = (sys.executable, "-W", "error")
@@ -86,6 +91,22 @@ def test_an_example_explains_why_a_task_failed(stack: Stack, generate: Sequence[
     example = run((*generate, prompt), environment(stack))
     assert (example.returncode, example.stdout) == (1, "")
     assert re.search(r"^[0-9a-f-]{36} failed: \w+: ", example.stderr, re.MULTILINE)
+
+
+@pytest.mark.exhaustive
+def test_an_example_reports_an_expired_task(stack: Stack, generate: Sequence[str], tasks: TaskStore) -> None:
+    assert stack.simulator
+    prompt = f"A red fox, {uuid4()}"
+    stack.simulator.behave(Behaviour(latency=math.inf), when=lambda body: body["prompt"] == prompt)
+    command, variables = (*generate, prompt), environment(stack)
+    with subprocess.Popen(command, cwd=ROOT, env=variables, stderr=subprocess.PIPE, text=True) as example:
+        (task,) = wait_for(lambda: [task for task in tasks.list("local", None, 20, None)[0] if task.prompt == prompt])
+        wait_for(lambda: tasks.get(task.task_id).status is Status.SUBMITTED)
+        tasks.transition(task.task_id, Status.EXPIRED)
+        _, message = example.communicate(timeout=LIMIT)
+    stack.simulator.release()
+    assert example.returncode == 1
+    assert message.splitlines()[-1] == f"{task.task_id} expired"
 
 
 def test_the_python_example_polls_a_task_that_outlasts_the_request(stack: Stack) -> None:

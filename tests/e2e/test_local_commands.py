@@ -14,7 +14,17 @@ from PIL import Image
 from local.stack import ROOT
 from tests.waiting import wait_for
 
-OPTIONS = {"PROMPT", "MODEL", "SIZE", "COUNT", "PORT", "FLUX_API_URL", "FLUX_API_TOKEN", "CALLBACK_BASE_URL"}
+OPTIONS = {
+    "PROMPT",
+    "MODEL",
+    "SIZE",
+    "COUNT",
+    "PORT",
+    "FLUX_API_URL",
+    "FLUX_API_TOKEN",
+    "CALLBACK_BASE_URL",
+    "CALLBACK_PORT",
+}
 
 
 def _environment(**variables: str) -> dict[str, str]:
@@ -62,11 +72,15 @@ def test_demo_rejects_a_count_that_is_not_a_number(tmp_path: Path) -> None:
     ],
 )
 def test_serve_ends_all_its_processes(number: signal.Signals) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port, callback_port = _free_port(), _free_port()
     command = [sys.executable, "-m", "local", "serve"]
     with subprocess.Popen(
-        command, cwd=ROOT, env=_environment(PORT=str(port)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=ROOT,
+        env=_environment(PORT=str(port), CALLBACK_PORT=str(callback_port)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as serve:
         assert serve.stdout
         assert str(port) in serve.stdout.readline()
@@ -74,26 +88,35 @@ def test_serve_ends_all_its_processes(number: signal.Signals) -> None:
         assert len(children) > 5
         serve.send_signal(number)
         status = serve.wait(120)
-        assert "Traceback" not in serve.stdout.read()
+        output = serve.stdout.read()
+    assert f"Callbacks  http://127.0.0.1:{callback_port} " in output
+    assert "Traceback" not in output
     assert status == (0 if number != signal.SIGKILL else -signal.SIGKILL)
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
 
 
-def test_serve_reports_a_port_in_use() -> None:
+@pytest.mark.parametrize("variable", ["PORT", "CALLBACK_PORT"])
+def test_serve_reports_a_port_in_use(variable: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
+        ports = {"PORT": str(_free_port()), variable: str(port)}
         command = [sys.executable, "-m", "local", "serve"]
         serve = subprocess.run(
             command,
             cwd=ROOT,
-            env=_environment(PORT=str(port)),
+            env=_environment(**ports),
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
     assert serve.returncode == 1
-    assert serve.stderr == f"Port {port} is in use. Choose another one: PORT={port + 1}\n"
+    assert serve.stderr == f"Port {port} is in use. Choose another one: {variable}={port + 1}\n"
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 def _children(pid: int) -> list[int]:

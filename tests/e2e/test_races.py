@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import requests
 from local.providers.acedata import Behaviour, Submission
 from local.stack import Stack
 from tests.e2e.client import Client
+from tests.waiting import wait_for
 
 HELD = Behaviour(latency=math.inf, callbacks=0)  # the test sends the callbacks
 TIMEOUT = 120  # seconds
@@ -118,10 +118,7 @@ def test_success_prevails_over_concurrent_failures(
     task_id, url = submitted
     bodies = [FAILURE] * (threads - 1) + [success(stack, 100)]
     assert set(concurrently([lambda body=body: post(url, body) for body in bodies])) == {200}  # type: ignore[misc]
-    deadline = time.monotonic() + TIMEOUT
-    while client.outcome(task_id)["status"] != "succeeded":  # a success may follow a failure
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(lambda: client.outcome(task_id)["status"] == "succeeded")  # a success may follow a failure
     transitions = transitions_of(stack, task_id)
     assert transitions["generated"] == 1
     assert transitions["failed"] <= 1

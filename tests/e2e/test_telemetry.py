@@ -1,18 +1,13 @@
 """A task's id links its logs and traces in all functions, and telemetry contains no secrets."""
 
 import json
-import time
-from collections.abc import Callable
-
-import pytest
 
 from local.stack import Stack
 from tests.e2e.client import Client
+from tests.waiting import wait_for
 
 FUNCTIONS = {"submit_task", "receive_callback", "publish_changes", "archive_images"}
-TIMEOUT = 120  # seconds
-
-pytestmark = pytest.mark.timeout(2 * TIMEOUT)
+CALLS = {"PutItem", "UpdateItem", "SendMessage", "PutObject", "GetItem"}  # at least one of each of them and read_tasks
 
 
 def test_task_id_links_logs_and_traces_without_secrets(stack: Stack, client: Client) -> None:
@@ -24,21 +19,12 @@ def test_task_id_links_logs_and_traces_without_secrets(stack: Stack, client: Cli
     callback = next(c for c in stack.simulator.callbacks if task_id in c.url)
     source_url = callback.body["data"][0]["image_url"]
 
-    wait_for(FUNCTIONS, lambda: logging_functions(stack, task_id))
-    # At least one call of each function, and of read_tasks.
-    wait_for({"PutItem", "UpdateItem", "SendMessage", "PutObject", "GetItem"}, lambda: traced_calls(stack, task_id))
+    wait_for(lambda: logging_functions(stack, task_id) >= FUNCTIONS)
+    wait_for(lambda: traced_calls(stack, task_id) >= CALLS)
     token = submission.body["callback_url"].rpartition("/")[2]
     telemetry = "\n".join([line.text for line in stack.logs.lines()] + [json.dumps(trace) for trace in stack.traces])
     for secret in (prompt, token, "Bearer", source_url.rpartition("/")[2], image_url.rpartition("Signature=")[2]):
         assert secret not in telemetry
-
-
-def wait_for(expected: set[str], observe: Callable[[], set[str]]) -> None:
-    """Wait until the observed set contains the expected one."""
-    deadline = time.monotonic() + TIMEOUT
-    while missing := expected - observe():
-        assert time.monotonic() < deadline, f"missing: {missing}"
-        time.sleep(0.05)
 
 
 def logging_functions(stack: Stack, task_id: str) -> set[str]:

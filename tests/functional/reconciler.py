@@ -15,7 +15,6 @@ from fluxgate.tasks.items import timestamp
 from fluxgate.tasks.model import Image, Status, Task, token_hash
 from local.providers.acedata import Behaviour
 from tests.builders import a_task
-from tests.functional.queues import drain
 from tests.harness import Functions, event
 from tests.waiting import wait_for
 
@@ -141,7 +140,7 @@ class Reconciler:
 
     def messages(self, queue: str) -> list[dict[str, Any]]:
         """The messages sent since the last call."""
-        return drain(self.functions, QUEUES[queue])
+        return self.functions.drain(QUEUES[queue])
 
     @property
     def queries(self) -> list[dict[str, Any]]:

@@ -144,7 +144,7 @@ def test_a_valid_token_is_required() -> None:
 
 def test_unknown_routes_are_not_found(simulator: Simulator) -> None:
     assert post(simulator, {}, "/flux/videos").json()["error"]["code"] == "no_api"
-    assert requests.get(f"{simulator.url}/flux/images", timeout=5).status_code == 404
+    assert requests.get(f"{simulator.url}/flux/images", timeout=120).status_code == 404
 
 
 # ---------------------------------------------------------------- injected failures
@@ -202,7 +202,7 @@ def test_a_lost_submission_creates_no_task(simulator: Simulator, receiver: Recei
 def test_an_incomplete_request_is_ignored(simulator: Simulator) -> None:
     """As sent by a client that is killed while it sends."""
     head = b"POST /flux/images HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\nContent-Length: 100\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", simulator.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", simulator.port), timeout=120) as connection:
         connection.sendall(head + b'{"action": ')
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(1) == b""
@@ -213,7 +213,7 @@ def test_a_response_can_hang_until_the_client_times_out(simulator: Simulator) ->
     simulator.behave(QUICK.but(response=ResponseKind.HANGING))
     with pytest.raises(requests.ReadTimeout):
         post(simulator, GENERATE, timeout=0.1)
-    assert simulator.submissions[0].accepted
+    simulator.wait_for(lambda: [submission.accepted for submission in simulator.submissions] == [True], timeout=120)
 
 
 def test_closing_the_simulator_ends_a_hanging_response() -> None:
@@ -222,7 +222,7 @@ def test_closing_the_simulator_ends_a_hanging_response() -> None:
         with session, pytest.raises(requests.ReadTimeout):
             session.post(simulator.url + "/flux/images", json=GENERATE, headers=AUTHORIZED, timeout=0.1)
         started = time.monotonic()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 60
 
 
 def test_responses_can_be_a_gateways_or_malformed(simulator: Simulator) -> None:
@@ -237,7 +237,7 @@ def test_responses_can_be_a_gateways_or_malformed(simulator: Simulator) -> None:
 def test_keep_alive_can_be_disabled() -> None:
     for seconds, kept in ((60, True), (0, False)):
         with Simulator(behaviour=QUICK, keep_alive=seconds) as simulator, requests.Session() as session:
-            response = session.post(simulator.url + "/flux/images", json=GENERATE, headers=AUTHORIZED, timeout=5)
+            response = session.post(simulator.url + "/flux/images", json=GENERATE, headers=AUTHORIZED, timeout=120)
             assert (response.headers.get("connection") != "close") is kept
 
 
@@ -247,6 +247,6 @@ def test_flags_are_read_from_the_simulator_variable(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SIMULATOR", "--latency 0 --refuse 1 --refuse-code used_up --repeat 3 --late 2 --early")
     simulator = options.provider()["simulator"]
     with simulator:
-        refused = requests.post(f"{simulator.url}/flux/images", json=GENERATE, headers=AUTHORIZED, timeout=5)
+        refused = requests.post(f"{simulator.url}/flux/images", json=GENERATE, headers=AUTHORIZED, timeout=120)
     assert refused.json()["error"]["code"] == "used_up"
     assert simulator.behaviour == Behaviour(latency=0, callbacks=3, callback_delay=2, callback_early=True)

@@ -12,7 +12,6 @@ from fluxgate.tasks.schedule import DELIVERED_WITHIN
 from local.providers.listener import HttpRequest, HttpResponse, Listener
 from tests.builders import a_task
 from tests.functional.aws_calls import fail, run_before
-from tests.functional.queues import drain
 from tests.harness import OWNER, Functions, Response, event
 
 CALLBACK_URL = "https://example.com/a-secret-path"
@@ -26,7 +25,7 @@ Jobs = Callable[[], list[Any]]  # the messages on the webhook queue that were se
 @pytest.fixture
 def jobs(functions: Functions) -> Iterator[Jobs]:
     def receive() -> list[Any]:
-        return drain(functions, "WebhookQueue")
+        return functions.drain("WebhookQueue")
 
     receive()
     yield receive

@@ -3,6 +3,7 @@
 import pytest
 
 from local import options
+from local.stack import Ports
 
 
 def test_an_invalid_number_is_reported_by_the_variables_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -11,6 +12,13 @@ def test_an_invalid_number_is_reported_by_the_variables_name(monkeypatch: pytest
         options.number("COUNT")
     monkeypatch.setenv("COUNT", "")
     assert options.number("COUNT") is None
+
+
+def test_callback_port_fixes_the_port_of_the_callback_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CALLBACK_PORT", raising=False)
+    assert options.ports(api=3000) == Ports(api=3000, callbacks=0)
+    monkeypatch.setenv("CALLBACK_PORT", "3002")
+    assert options.ports() == Ports(api=0, callbacks=3002)
 
 
 def test_a_token_alone_selects_the_real_provider(monkeypatch: pytest.MonkeyPatch) -> None:

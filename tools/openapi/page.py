@@ -35,6 +35,7 @@ FOOT = """</body>
 
 def page(document: dict[str, Any]) -> str:
     """The page of a document that tools.openapi.document generated."""
+    document = _with_enums_inline(document, document["components"]["schemas"])
     operations = [
         (method, path, operation)
         for tag in document["tags"]
@@ -64,6 +65,18 @@ def page(document: dict[str, Any]) -> str:
         ]
     )
     return f"{HEAD}{content}\n{FOOT}"
+
+
+def _with_enums_inline(node: Any, schemas: dict[str, Any]) -> Any:
+    """The document with each reference to an enumeration replaced by its values, which have no section of their own."""
+    match node:
+        case {"$ref": str(ref)} if "enum" in (found := schemas[ref.rpartition("/")[2]]):
+            return found
+        case dict():
+            return {name: _with_enums_inline(value, schemas) for name, value in node.items()}
+        case list():
+            return [_with_enums_inline(value, schemas) for value in node]
+    return node
 
 
 def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
@@ -129,7 +142,7 @@ def _type(schema: dict[str, Any]) -> str:
     match schema:
         case {"$ref": str(ref)}:
             name = ref.rpartition("/")[2]
-            return f'<a href="#{name}">{name}</a>' if name not in {"PublicStatus", "DeliveryState"} else _code(name)
+            return f'<a href="#{name}">{name}</a>'
         case {"anyOf": [*options]}:
             return " or ".join(_type(option) for option in options)
         case {"enum": [*values]}:
