@@ -26,7 +26,7 @@ ADDED: dict[str, dict[str, frozenset[str]]] = {
     "1.0.0": {},
 }
 
-# Texts for people, which may be reworded. A title is Python's name of a status, which 3.13 changed for 413, 416 and 422.
+# Texts for people, which may be reworded. Python 3.13 renamed the titles of the statuses 413, 416 and 422.
 PROSE = {"message", "detail", "description", "title"}
 
 
