@@ -44,7 +44,7 @@ def number(name: str) -> int | None:
 
 
 def ports(api: int = 0) -> Ports:
-    """The stack's ports. CALLBACK_PORT fixes that of the callback API, so that a tunnel can forward to it."""
+    """The stack's ports. CALLBACK_PORT fixes the callback API's port, so that a tunnel can forward to it."""
     return Ports(api=api, callbacks=number("CALLBACK_PORT") or 0)
 
 

@@ -1,4 +1,4 @@
-"""The Lambda service: runs each function in processes of its own, with its environment and its role's credentials."""
+"""The Lambda service: runs each function in its own processes, with its environment and the credentials of its role."""
 
 from __future__ import annotations
 

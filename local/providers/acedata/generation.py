@@ -10,7 +10,7 @@ from local.providers.acedata.records import Callback, Task
 
 
 class Generation:
-    """Processes each task in a thread of its own."""
+    """Processes each task in its own thread."""
 
     def __init__(self, record: Callable[[Callback | Task], None], base_url: str) -> None:
         """`record` is called with each finished task and each callback. `base_url` is the base of image URLs."""
