@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 
@@ -18,8 +19,9 @@ def resolver() -> APIGatewayHttpResolver:
     return app
 
 
-def callback(app: APIGatewayHttpResolver) -> tuple[bytes, dict[str, str]]:
-    """Body and headers, with lower-case names. Raises BodyTooLarge, or MalformedBody if the body cannot be decoded."""
+def callback(app: APIGatewayHttpResolver) -> tuple[bytes, Mapping[str, str]]:
+    """Body and headers, whose names HTTP APIs send in lower case. Raises BodyTooLarge, or MalformedBody if the body
+    cannot be decoded."""
     event = app.current_event
     body = event.body or ""
     if len(body) > MAX_BODY_BYTES:
@@ -28,4 +30,4 @@ def callback(app: APIGatewayHttpResolver) -> tuple[bytes, dict[str, str]]:
         content = base64.b64decode(body, validate=True) if event.is_base64_encoded else body.encode()
     except ValueError:
         raise MalformedBody([("", "The body cannot be decoded.")]) from None
-    return content, {name.lower(): value for name, value in event.headers.items()}
+    return content, event.headers

@@ -15,6 +15,8 @@ from fluxgate.tasks.model import Deletion, EpochSeconds, Task
 T = TypeVar("T")
 Decoder = Callable[[Any], Any]
 
+_STORED_UNCHANGED = frozenset({str, int, bool, NoneType})
+
 
 def to_item(task: Task) -> dict[str, Any]:
     """All fields. The table leaves out those that are None."""
@@ -44,6 +46,8 @@ def timestamp(moment: datetime) -> str:
 
 def encode(value: Any) -> Any:
     """The stored form of a field: no empty sets, no None inside maps, datetimes as text."""
+    if type(value) in _STORED_UNCHANGED:  # most values
+        return value
     stored = value
     match value:
         case datetime():
