@@ -15,18 +15,11 @@ from mcp_types import CallToolResult, ResourceLink, TextContent
 from local.providers.acedata import Behaviour, Refusal
 from local.stack import Stack
 from tests.e2e.client import Client, fetch
+from tests.functional.mcp_client import TOOLS
 
 T = TypeVar("T")
 Session = Callable[[McpClient], Awaitable[T]]
 
-TOOLS = [
-    "flux_generate_image",
-    "flux_edit_image",
-    "flux_get_task",
-    "flux_get_tasks_batch",
-    "flux_list_models",
-    "flux_list_actions",
-]
 REVISIONS = {"auto": "2026-07-28", "legacy": "2025-11-25"}  # negotiated in each mode of the client
 
 pytestmark = pytest.mark.parametrize("mode", REVISIONS)

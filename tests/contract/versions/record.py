@@ -113,7 +113,7 @@ def outcomes(r: Recorder) -> None:
 
 
 def refused(r: Recorder, name: str, *, at_once: bool = False) -> None:
-    """Announced, so that a receiver is told."""
+    """Announced, so that its webhook is due."""
     r.submit(name, REFUSED, callback_url=CALLBACK_URL)
     r.publish(name, "submitting", at_once=at_once)
 
